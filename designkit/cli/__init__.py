@@ -1,0 +1,1 @@
+"""The designkit command: the only place that prints or exits."""

@@ -1,0 +1,1 @@
+"""Formats, brands, layout and text of finished designs, drawn with Pillow alone."""

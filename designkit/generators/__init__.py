@@ -1,0 +1,1 @@
+"""One protocol for everything that draws, and one file for each family of models."""

@@ -1,0 +1,1 @@
+"""Our own networks, and where their tensors live."""

@@ -1,0 +1,1 @@
+"""Prompt files and the variants that they stand for; text only."""
