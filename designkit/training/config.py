@@ -1,0 +1,83 @@
+"""What a training recipe's file may say: one YAML file, every key checked, every default in one place."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Schedule(_Strict):
+    """How long and how fast one stage learns. Exactly one of `steps` and `minutes` is given."""
+
+    steps: int | None = Field(default=None, gt=0, description="optimizer steps; exactly repeatable")
+    minutes: float | None = Field(default=None, gt=0, description="wall-clock budget of training, over all sittings")
+    batch_size: int = Field(default=64, gt=0)
+    learning_rate: float = Field(default=4e-4, gt=0)
+    beta2: float = Field(default=0.99, gt=0, lt=1)
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup_steps: int = Field(default=100, ge=0)
+    cooldown: float = Field(default=0.3, ge=0, le=1, description="share of the run over which the rate falls to 0")
+    gradient_clip: float = Field(default=1.0, gt=0)
+    ema_decay: float = Field(default=0.999, ge=0, lt=1)
+    precision: Literal["fp32", "bf16"] = "bf16"
+    checkpoint_minutes: float = Field(default=5.0, gt=0)
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Schedule:
+        if (self.steps is None) == (self.minutes is None):
+            raise ValueError("give exactly one of steps and minutes")
+        return self
+
+
+class AutoencoderRecipe(_Strict):
+    """The picture autoencoder: 8 x 8 pixels become one latent of `latent_channels` numbers."""
+
+    channels: tuple[int, ...] = (24, 48, 96, 128)
+    latent_channels: int = 4
+    norm_groups: int = 8
+    gradient_weight: float = Field(default=0.5, description="weight of the L1 of image gradients")
+    kl_weight: float = 1e-6
+    equivariance_share: float = Field(default=0.25, description="share of steps that also train the halved latent")
+    training: Schedule
+
+
+class TextEncoderRecipe(_Strict):
+    """The caption encoder, first trained to name every factor of the scene that a caption describes."""
+
+    vocabulary_size: int = 1536
+    width: int = 256
+    layers: int = 3
+    heads: int = 4
+    max_tokens: int = 32
+    training: Schedule
+
+
+class DenoiserRecipe(_Strict):
+    """The UNet, trained on latents with v-prediction."""
+
+    channels: tuple[int, ...] = (64, 128, 256)
+    transformer_layers: tuple[int, ...] = (1, 1, 1)
+    num_scenes: int = Field(default=60_000, description="scenes whose latents are kept; captions are drawn afresh")
+    fresh_share: float = Field(
+        default=0.5, description="share of a batch's size that is encoded anew until all are kept"
+    )
+    text_rate: float = Field(default=0.5, description="text encoder's learning rate over the UNet's")
+    caption_dropout: float = 0.1
+    training: Schedule
+
+
+class DiffusionRecipe(_Strict):
+    """Everything that makes a text-to-image model of the starter's kind."""
+
+    kind: Literal["diffusion"]
+    name: str
+    seed: int = 0
+    sizes: tuple[str, ...] = ("128x128", "128x128", "128x128", "160x96", "96x160")
+    autoencoder: AutoencoderRecipe
+    text_encoder: TextEncoderRecipe
+    denoiser: DenoiserRecipe

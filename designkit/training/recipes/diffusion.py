@@ -1,0 +1,109 @@
+"""From nothing to a text-to-image pipeline: tokenizer, autoencoder, text encoder, denoiser, export.
+
+Every stage keeps its checkpoints under the output folder and its result beside them; the same call again
+goes on with the first stage that has not ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextModel
+
+from designkit.files import write_durably
+from designkit.starter.renderer import render
+from designkit.starter.scenes import training_scene
+from designkit.training.config import DiffusionRecipe
+from designkit.training.loop import StepReport, train
+from designkit.training.recipes.autoencoder import CROP, AutoencoderTask, pictures_to_tensor
+from designkit.training.recipes.denoiser import DenoiserTask, build_denoiser, build_scheduler
+from designkit.training.recipes.text_encoder import TextEncoderTask, build_text_encoder, build_tokenizer
+from designkit.values import Size
+
+_NUM_SCALE_SCENES = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageReport:
+    """One step of one stage; `stage` names it, `report` is the loop's."""
+
+    stage: str
+    report: StepReport
+
+
+def train_diffusion(recipe: DiffusionRecipe, out: Path, *, threads: int | None = None) -> Iterator[StageReport]:
+    """Train every stage that is not finished and write the pipeline to `out`.
+
+    `threads` sets torch's threads (None: the processor's free cores). Raises StorageError where `out` cannot
+    be written and TrainingStopped when a loss is not finite.
+    """
+    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+    torch.manual_seed(recipe.seed)
+    checkpoints = out / "checkpoints"
+    tokenizer = build_tokenizer(recipe.text_encoder, out / "tokenizer", seed=recipe.seed)
+
+    text = TextEncoderTask(build_text_encoder(recipe.text_encoder, tokenizer), tokenizer, seed=recipe.seed)
+    for report in train(text, recipe.text_encoder.training, checkpoints / "text-encoder"):
+        yield StageReport(stage="text encoder", report=report)
+
+    pictures = AutoencoderTask(recipe.autoencoder, seed=recipe.seed)
+    for report in train(pictures, recipe.autoencoder.training, checkpoints / "autoencoder"):
+        yield StageReport(stage="autoencoder", report=report)
+    autoencoder = pictures.autoencoder.eval().requires_grad_(False)
+    autoencoder.register_to_config(scaling_factor=latent_scale(autoencoder, seed=recipe.seed))
+
+    sizes = [Size(width=int(width), height=int(height)) for width, height in (text.split("x") for text in recipe.sizes)]
+    denoiser = build_denoiser(
+        recipe.denoiser, latent_channels=recipe.autoencoder.latent_channels, text_width=recipe.text_encoder.width,
+        latent_side=sizes[0].width // 8,
+    )  # fmt: skip
+    task = DenoiserTask(
+        recipe.denoiser, denoiser, text.module.encoder, tokenizer, autoencoder, sizes=sizes, seed=recipe.seed
+    )
+    for report in train(task, recipe.denoiser.training, checkpoints / "denoiser"):
+        yield StageReport(stage="denoiser", report=report)
+    export_pipeline(out, denoiser=denoiser, encoder=text.module.encoder, autoencoder=autoencoder, recipe=recipe)
+
+
+@torch.no_grad()
+def latent_scale(autoencoder: AutoencoderKL, *, seed: int) -> float:
+    """One over the standard deviation of the latents of training scenes."""
+    total = torch.zeros((), dtype=torch.float64)
+    count = 0
+    for start in range(0, _NUM_SCALE_SCENES, 16):
+        scenes = [training_scene(index, seed=seed) for index in range(start, start + 16)]
+        pixels = pictures_to_tensor([render(scene, CROP) for scene in scenes]).to(autoencoder.device)
+        mean = autoencoder.encode(pixels).latent_dist.mean.double()
+        total += mean.square().sum().cpu()
+        count += mean.numel()
+    return float((count / total).sqrt())
+
+
+def export_pipeline(
+    out: Path,
+    *,
+    denoiser: UNet2DConditionModel,
+    encoder: CLIPTextModel,
+    autoencoder: AutoencoderKL,
+    recipe: DiffusionRecipe,
+) -> None:
+    """Write a StableDiffusionPipeline folder with half-precision weights (stored so, never computed so on a CPU)."""
+    tokenizer = build_tokenizer(recipe.text_encoder, out / "tokenizer", seed=recipe.seed)
+    scheduler = DPMSolverMultistepScheduler.from_config(build_scheduler().config, algorithm_type="dpmsolver++")
+    pipeline = StableDiffusionPipeline(
+        vae=autoencoder, text_encoder=encoder, tokenizer=tokenizer, unet=denoiser, scheduler=scheduler,
+        safety_checker=None, feature_extractor=None, image_encoder=None, requires_safety_checker=False,
+    )  # fmt: skip
+    pipeline.to(torch.float16)
+    pipeline.save_pretrained(out)
+    facts = {
+        "native_sizes": list(dict.fromkeys(recipe.sizes)), "licence": "apache-2.0", "commercial_use": "yes",
+        "defaults": {"steps": 20, "guidance": 4.0, "guidance_rescale": 0.5},
+    }  # fmt: skip
+    write_durably(out / "designkit.json", json.dumps(facts, indent=2).encode() + b"\n")
