@@ -20,7 +20,9 @@ class Family:
     `guidance_off` the value at or below which the negative prompt plays no part. `grid` is the number of
     latent pixels that a drawn side must be a multiple of. `keeps_scheduler` marks flow models, whose
     sampler is part of the model. `is_batched` says that a picture drawn in a batch does not depend on its
-    neighbours; only families for which a test shows it carry it. `always` is given with every call.
+    neighbours; only families for which a test shows it carry it. `always` is given with every call, and
+    `with_negative` with those that have a negative prompt. `needs` names packages that designkit does not
+    bring along.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Family:
     keeps_scheduler: bool = True
     is_batched: bool = False
     always: Mapping[str, object] = field(default_factory=dict[str, object])
+    with_negative: Mapping[str, object] = field(default_factory=dict[str, object])
     needs: tuple[str, ...] = ()
 
     @property
@@ -69,7 +72,11 @@ FAMILIES: Mapping[str, Family] = {
         is_batched=True,
     ),
     "StableDiffusion3Pipeline": Family(name="stable-diffusion-3", steps=28, guidance=7.0),
-    "FluxPipeline": Family(name="flux", steps=28, guidance=1.0, guidance_argument="true_cfg_scale"),
+    # What everybody calls Flux's guidance is a value that the model was distilled with. A negative prompt needs a
+    # second pass a step on top, so that one is made only for requests that have a negative prompt.
+    "FluxPipeline": Family(
+        name="flux", steps=28, guidance=3.5, guidance_off=-1.0, with_negative={"true_cfg_scale": 2.0},
+    ),
     "Flux2Pipeline": Family(
         name="flux-2", steps=50, guidance=4.0, takes_negative=False, needs=("torchvision",),
     ),

@@ -1,6 +1,6 @@
-"""Models on the Hugging Face Hub: which of them lie in the local cache, and fetching those that do not.
+"""Models on the Hugging Face Hub: which of them lie in the local cache, and what is known of the others.
 
-The cache is looked up by its files; the Hub's own library is imported only to download.
+The cache is looked up by its files, without the Hub's own library, so that a plan stays quick.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from designkit.errors import ModelRefused, Problem
+from designkit.generators import adapters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +54,11 @@ KINDS: tuple[CheckpointKind, ...] = (
 )
 """Tried in this order; a checkpoint is of the first kind all of whose marks begin some tensor's name."""
 
-_ADAPTER_MARKS = ("lora_down", "lora_up", "lora_A", "lora_B", "lora.down", "lora.up", "hada_w1", "lokr_w1")
-
 
 def recognise(header: Mapping[str, Any], path: Path) -> CheckpointKind:
     """The kind of a checkpoint with this header; raises ModelRefused when it is an adapter, a part, or unknown."""
     names = list(header)
-    if any(mark in name for name in names for mark in _ADAPTER_MARKS):
+    if any(mark in name for name in names for mark in adapters.MARKS):
         raise ModelRefused(
             Problem(
                 code="model-is-adapter",

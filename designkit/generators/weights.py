@@ -23,6 +23,9 @@ MAX_CONFIG_BYTES = 8 * 2**20
 WHOLE_FILE_BYTES = 16 * 2**20
 """Weight files up to this size enter a fingerprint whole, larger ones by evenly spread samples."""
 
+FLAVOURS = ("fp16", "bf16", "non_ema")
+"""Marks in the names of weight files that exist beside the plain ones."""
+
 _NUM_SAMPLES, _SAMPLE_BYTES = 64, 64 * 2**10
 _LFS_POINTER = b"version https://git-lfs"
 
@@ -82,19 +85,29 @@ def num_parameters(headers: Sequence[Mapping[str, Any]]) -> int:
 
 
 def weight_files(folder: Path, *, variant: str | None = None) -> list[Path]:
-    """The safetensors files that loading would read, in order of their paths.
+    """The safetensors files of each part that loading reads, in order of their paths; see `choose_flavour`."""
+    parts = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    chosen: list[Path] = []
+    for part in parts:
+        names = sorted(path.name for path in part.glob("*.safetensors"))
+        chosen.extend(part / name for name in choose_flavour(names, variant))
+    return chosen
 
-    `variant` names the flavour to prefer ("fp16"); where a component has no such file its plain ones count.
+
+def choose_flavour(names: Sequence[str], variant: str | None = None) -> list[str]:
+    """Of one part's weight files those of the flavour `variant` ("fp16"), or the plain ones where it has none.
+
+    Where only another flavour exists, that one is chosen.
     """
-    found: list[Path] = []
-    for place in sorted({path.parent for path in folder.glob("**/*.safetensors")}):
-        if any(part.startswith(".") for part in place.relative_to(folder).parts):
-            continue
-        files = sorted(place.glob("*.safetensors"))
-        marked = [path for path in files if variant and f".{variant}" in path.name]
-        plain = [path for path in files if not any(f".{mark}" in path.name for mark in ("fp16", "bf16", "non_ema"))]
-        found.extend(marked or plain or files)
-    return found
+    marked = [name for name in names if variant and f".{variant}." in name]
+    plain = [name for name in names if not any(f".{flavour}." in name for flavour in FLAVOURS)]
+    if marked or plain:
+        return marked or plain
+    for flavour in FLAVOURS:
+        marked = [name for name in names if f".{flavour}." in name]
+        if marked:
+            return marked
+    return []
 
 
 def fingerprint(files: Sequence[Path], root: Path) -> str:
