@@ -6,6 +6,7 @@ looks at a path, even after a power cut, sees the whole old file or the whole ne
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -17,7 +18,7 @@ from designkit.errors import InputRefused, Problem, StorageError
 TEMPORARY_PREFIX = ".designkit-"
 """Files that `write_durably` has not finished begin with this; a run may delete those it finds."""
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
+_NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 _STORAGE_ADVICE = {
     errno.ENOSPC: "free some space there or choose another place with --out; then run the same command again",
@@ -84,18 +85,24 @@ def decode_text(data: bytes, *, name: str) -> str:
             )
         ) from None
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    control = _CONTROL.search(text)
-    if control:
+    stranger = find_control_character(text)
+    if stranger is not None:
         raise InputRefused(
             Problem(
                 code="control-character",
-                message=f"control character U+{ord(control[0]):04X} at column {_column(text, control.start())}",
+                message=f"control character U+{ord(text[stranger]):04X} at column {_column(text, stranger)}",
                 file=name,
-                line=text.count("\n", 0, control.start()) + 1,
+                line=text.count("\n", 0, stranger) + 1,
                 fix="delete it; only text, line ends and tabs belong in this file",
             )
         )
     return text
+
+
+def find_control_character(text: str) -> int | None:
+    """The offset of the first character that is no text (control characters, half a surrogate pair), if any."""
+    match = _NO_TEXT.search(text)
+    return match.start() if match else None
 
 
 def write_durably(path: Path, data: bytes) -> None:
@@ -176,10 +183,9 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 def _truncate(descriptor: int, length: int) -> None:
-    try:
+    # The first error is the one to report; readers skip an unfinished last line.
+    with contextlib.suppress(OSError):
         os.ftruncate(descriptor, length)
-    except OSError:
-        pass  # The first error is the one to report; readers skip an unfinished last line.
 
 
 def _unreadable(path: Path, error: OSError) -> Problem:

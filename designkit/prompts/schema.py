@@ -1,0 +1,171 @@
+"""What a prompt file may say: the one definition behind reading, error messages and the published JSON Schema.
+
+The scalars of a document are text (see `designkit.documents`), so every field here says what its text must
+look like. Where a list is expected, a single value may stand alone.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from designkit.values import MAX_SEED
+
+SCHEMA_FILE = "prompt-file.schema.json"
+
+_TEXT: dict[str, Any] = {"type": ["string", "number", "boolean"]}
+_TEXTS: dict[str, Any] = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]}
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str | dict) else value
+
+
+def _named(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _pathed(value: Any) -> Any:
+    return {"path": value} if isinstance(value, str) else value
+
+
+def _method(value: Any) -> Any:
+    if value in ("balanced", "pairwise"):
+        raise PydanticCustomError(
+            "sample-method", "{value} sampling is not there yet", {"value": value, "fix": "use random"}
+        )
+    return value
+
+
+Text = Annotated[str, WithJsonSchema(_TEXT)]
+Texts = Annotated[list[Text], BeforeValidator(_listed), Field(min_length=1), WithJsonSchema(_TEXTS)]
+# The values are read, with their places, by `designkit.prompts.entries`.
+AxisValues = Annotated[
+    Any,
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "array", "items": _TEXT, "minItems": 1, "uniqueItems": True},
+                {"type": "object", "additionalProperties": _TEXT, "minProperties": 1},
+            ]
+        }
+    ),
+]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AdapterDocument(_Strict):
+    """A LoRA that is laid over the model."""
+
+    path: Text = Field(description="a .safetensors file or a folder, relative to this file")
+    weight: float = Field(default=1.0, ge=-10, le=10, allow_inf_nan=False, description="strength; 1 is as trained")
+
+
+class ModelDocument(_Strict):
+    """The model that draws, and how."""
+
+    name: Text = Field(default="starter", description="starter, draft, a folder, a .safetensors file, or a Hub id")
+    variant: Text | None = Field(default=None, description="a flavour of the weights, such as fp16")
+    steps: int | None = Field(default=None, ge=1, le=1000, description="denoising steps; the model's own if left out")
+    guidance: float | None = Field(
+        default=None, ge=0, le=100, allow_inf_nan=False, description="how strictly the prompt is followed"
+    )
+    scheduler: Text | None = Field(default=None, description="the sampler; the model's own if left out")
+    adapters: Annotated[
+        list[Annotated[AdapterDocument, BeforeValidator(_pathed)]],
+        BeforeValidator(_listed),
+    ] = Field(default_factory=list[AdapterDocument], description="LoRA files, as paths or as {path, weight}")
+
+
+class SampleDocument(_Strict):
+    """Which of all variants are made."""
+
+    method: Annotated[Literal["full", "random"], BeforeValidator(_method)] = Field(
+        default="full", description="full: in order; random: drawn without repetition"
+    )
+    count: int | None = Field(default=None, ge=1, description="how many variants are made at most")
+    seed: int = Field(default=0, ge=0, le=MAX_SEED, description="another seed draws other variants")
+
+
+class PromptDocument(_Strict):
+    """A designkit prompt file: one prompt template, its axes, and what to make of each variant."""
+
+    kind: Literal["ad", "packaging", "branding"] | None = Field(default=None, description="what is designed")
+    brand: Text | None = Field(default=None, description="folder of a brand kit, relative to this file or to brands/")
+    prompt: Texts | None = Field(default=None, description="the prompt; {name} takes an axis' value, {a|b} makes both")
+    negative: Text | None = Field(default=None, description="what must not be in the picture")
+    axes: dict[str, AxisValues] = Field(
+        default_factory=dict[str, AxisValues],
+        max_length=100,
+        description="what varies: a list of values, or key: value where files and reports are to use the key",
+    )
+    sizes: Texts | None = Field(default=None, description="named sizes (square, iab/300x250) or pixels (1024x768)")
+    seed: int = Field(default=0, ge=0, le=MAX_SEED, description="the first seed")
+    seeds: Texts | None = Field(default=None, description="2 (how many), [1, 2], 100-119, or 20#1000")
+    sample: SampleDocument = Field(default_factory=SampleDocument)
+    exclude: Annotated[list[dict[str, Texts]], BeforeValidator(_listed)] = Field(
+        default_factory=list[dict[str, Any]], description="combinations that are not made, each as {axis: value}"
+    )
+    model: Annotated[ModelDocument, BeforeValidator(_named)] = Field(default_factory=ModelDocument)
+
+
+class RowDocument(_Strict):
+    """What one row of a .csv or .jsonl file may set for itself; its other columns are axes."""
+
+    prompt: Text | None = None
+    negative: Text | None = None
+    sizes: Texts | None = None
+    seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
+    seeds: Texts | None = None
+    steps: int | None = Field(default=None, ge=1, le=1000)
+    guidance: float | None = Field(default=None, ge=0, le=100, allow_inf_nan=False)
+    scheduler: Text | None = None
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a YAML prompt file, as published in `prompt-file.schema.json`."""
+    schema = PromptDocument.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["required"] = ["prompt"]
+    schema["properties"]["model"] = {"anyOf": [_TEXT, schema["properties"]["model"]]}
+    adapters = schema["$defs"]["ModelDocument"]["properties"]["adapters"]
+    adapters["items"] = {"anyOf": [_TEXT, adapters["items"]]}
+    return _without_null(schema)
+
+
+def _without_null(schema: Any) -> Any:
+    """The schema without the nulls that stand for "left out": in a file, a key without a value is a mistake."""
+    if isinstance(schema, list):
+        return [_without_null(part) for part in cast("list[Any]", schema)]
+    if not isinstance(schema, dict):
+        return schema
+    parts: dict[str, Any] = {
+        key: _without_null(part)
+        for key, part in cast("dict[str, Any]", schema).items()
+        if not (key == "default" and part is None) and not (key == "title" and isinstance(part, str))
+    }
+    choices = [choice for choice in parts.get("anyOf", []) if choice != {"type": "null"}]
+    if len(choices) == 1:
+        del parts["anyOf"]
+        parts = {**choices[0], **parts}
+    elif choices:
+        parts["anyOf"] = choices
+    return parts
+
+
+def main() -> None:
+    """Write the JSON Schema beside this file: `python -m designkit.prompts.schema`."""
+    import json
+    from pathlib import Path
+
+    target = Path(__file__).with_name(SCHEMA_FILE)
+    target.write_text(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
