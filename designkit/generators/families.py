@@ -22,7 +22,8 @@ class Family:
     sampler is part of the model. `is_batched` says that a picture drawn in a batch does not depend on its
     neighbours; only families for which a test shows it carry it. `always` is given with every call, and
     `with_negative` with those that have a negative prompt. `needs` names packages that designkit does not
-    bring along.
+    bring along. `text_limits` tells, for tokenizers whose own limit is not what counts, how many tokens
+    of a prompt the pipeline reads (without what it adds around the prompt).
     """
 
     name: str
@@ -42,6 +43,7 @@ class Family:
     always: Mapping[str, object] = field(default_factory=dict[str, object])
     with_negative: Mapping[str, object] = field(default_factory=dict[str, object])
     needs: tuple[str, ...] = ()
+    text_limits: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @property
     def accepts(self) -> frozenset[Setting]:
@@ -71,11 +73,14 @@ FAMILIES: Mapping[str, Family] = {
         name="stable-diffusion-xl", grid=1, max_pixels=1536 * 1536, steps=30, guidance=5.0, keeps_scheduler=False,
         is_batched=True,
     ),
-    "StableDiffusion3Pipeline": Family(name="stable-diffusion-3", steps=28, guidance=7.0),
+    "StableDiffusion3Pipeline": Family(
+        name="stable-diffusion-3", steps=28, guidance=7.0, text_limits={"tokenizer_3": 255},
+    ),
     # What everybody calls Flux's guidance is a value that the model was distilled with. A negative prompt needs a
     # second pass a step on top, so that one is made only for requests that have a negative prompt.
     "FluxPipeline": Family(
         name="flux", steps=28, guidance=3.5, guidance_off=-1.0, with_negative={"true_cfg_scale": 2.0},
+        text_limits={"tokenizer_2": 511},
     ),
     "Flux2Pipeline": Family(
         name="flux-2", steps=50, guidance=4.0, takes_negative=False, needs=("torchvision",),
@@ -83,30 +88,38 @@ FAMILIES: Mapping[str, Family] = {
     "Flux2KleinPipeline": Family(
         name="flux-2-klein", steps=4, guidance=4.0, takes_negative=False, needs=("torchvision",),
     ),
-    "ChromaPipeline": Family(name="chroma", steps=35, guidance=5.0),
+    "ChromaPipeline": Family(name="chroma", steps=35, guidance=5.0, text_limits={"tokenizer": 511}),
     "PixArtAlphaPipeline": Family(
         name="pixart-alpha", steps=20, guidance=4.5, takes_adapters=False, keeps_scheduler=False, always=_PLAIN,
+        text_limits={"tokenizer": 119},
     ),
     "PixArtSigmaPipeline": Family(
         name="pixart-sigma", steps=20, guidance=4.5, takes_adapters=False, keeps_scheduler=False, always=_PLAIN,
+        text_limits={"tokenizer": 299},
     ),
-    "SanaPipeline": Family(name="sana", grid=1, steps=20, guidance=4.5, always=_PLAIN),
+    "SanaPipeline": Family(
+        name="sana", grid=1, steps=20, guidance=4.5, always=_PLAIN, text_limits={"tokenizer": 298},
+    ),
     "SanaSprintPipeline": Family(
         name="sana-sprint", grid=1, steps=2, guidance=4.5, takes_negative=False, takes_steps=False, always=_PLAIN,
+        text_limits={"tokenizer": 298},
     ),
     "LuminaPipeline": Family(
         name="lumina", steps=30, guidance=4.0, takes_adapters=False, always=_PLAIN_CAPTION,
     ),
-    "Lumina2Pipeline": Family(name="lumina-2", steps=30, guidance=4.0),
+    # Lumina 2 puts a sentence of about thirty tokens before every prompt.
+    "Lumina2Pipeline": Family(name="lumina-2", steps=30, guidance=4.0, text_limits={"tokenizer": 224}),
     "AuraFlowPipeline": Family(name="auraflow", steps=50, guidance=3.5),
     "QwenImagePipeline": Family(
-        name="qwen-image", steps=50, guidance=4.0, guidance_argument="true_cfg_scale",
+        name="qwen-image", steps=50, guidance=4.0, guidance_argument="true_cfg_scale", text_limits={"tokenizer": 507},
     ),
     "QwenImage21Pipeline": Family(
         name="qwen-image-2.1", grid=4, steps=40, guidance=4.0, guidance_argument="true_cfg_scale",
         needs=("torchvision",),
     ),
-    "ZImagePipeline": Family(name="z-image", steps=50, guidance=5.0, guidance_off=0.0),
+    "ZImagePipeline": Family(
+        name="z-image", steps=50, guidance=5.0, guidance_off=0.0, text_limits={"tokenizer": 500},
+    ),
     "Krea2Pipeline": Family(name="krea-2", steps=28, guidance=4.5, guidance_off=0.0),
     "CogView3PlusPipeline": Family(
         name="cogview-3", steps=50, guidance=5.0, takes_adapters=False, keeps_scheduler=False,

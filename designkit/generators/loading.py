@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportPrivateImportUsage=false
 """From a card to a pipeline of diffusers in memory, by safetensors files and known classes alone."""
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _load_folder(folder: Path, dtype: torch.dtype, variant: str | None) -> Any:
         import diffusers
 
         # A part that both have and that the loader does not look for is imported by naming this class.
-        _ = diffusers.WuerstchenCombinedPipeline  # pyright: ignore[reportPrivateImportUsage]
+        _ = diffusers.WuerstchenCombinedPipeline
     from diffusers.pipelines.auto_pipeline import AutoPipelineForText2Image
     from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 

@@ -1,0 +1,151 @@
+"""What a model's text encoder makes of prompts: words that it cuts off, and words that it never learned.
+
+Tokens are counted with the model's own tokenizer files; neither torch nor transformers is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from designkit.errors import Problem
+from designkit.generators.base import ModelCard
+from designkit.generators.families import FAMILIES, UNLISTED
+from designkit.generators.weights import read_json
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+_LARGEST_LIMIT = 100_000  # Tokenizers without a limit say so with an absurdly large one.
+
+
+def check_prompts(card: ModelCard, prompts: Iterable[str]) -> tuple[Problem, ...]:
+    """What will be lost of these prompts (codes `words-cut-off` and `unknown-word`), each text looked at once.
+
+    A model whose tokenizer is not on this disk, or has no limit, is not checked for length.
+    """
+    distinct = list(dict.fromkeys(prompts))
+    return (*_cut_off(card, distinct), *_unknown(card, distinct))
+
+
+def dropped_words(card: ModelCard, prompts: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """For each prompt that is too long for this model, the words that no text encoder of it will read."""
+    encoders = list(_text_encoders(card))
+    dropped: dict[str, tuple[str, ...]] = {}
+    for prompt in dict.fromkeys(prompts):
+        cuts = [encoder.cut(prompt) for encoder in encoders]
+        kept = [cut for cut in cuts if cut is not None]
+        # What one encoder cuts off, another one with more room may still read.
+        if encoders and len(kept) == len(cuts):
+            dropped[prompt] = tuple(prompt[max(kept) :].split())
+    return {prompt: words for prompt, words in dropped.items() if words}
+
+
+def _cut_off(card: ModelCard, prompts: list[str]) -> Iterator[Problem]:
+    for prompt, words in dropped_words(card, prompts).items():
+        lost = " ".join(words)
+        yield Problem(
+            code="words-cut-off",
+            key="prompt",
+            message=f"{card.name} does not read the end of the prompt {_beginning(prompt)!r}; it drops: {lost}",
+            fix="say the same in fewer words, the most important ones first",
+        )
+
+
+def _unknown(card: ModelCard, prompts: list[str]) -> Iterator[Problem]:
+    if card.name != "starter":
+        return
+    from designkit.starter.captions import unknown_words
+
+    for unknown in unknown_words("\n".join(prompts)):
+        nearest = f"words near it that it knows: {', '.join(unknown.nearest)}" if unknown.nearest else None
+        yield Problem(
+            code="unknown-word",
+            key="prompt",
+            message=f"the starter model never learned the word {unknown.word!r}",
+            fix=nearest or "use another word, or another model",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _TextEncoder:
+    """One tokenizer of a model, and how many tokens of a prompt fit, its own marks not counted."""
+
+    tokenizer: Tokenizer
+    limit: int
+
+    def cut(self, prompt: str) -> int | None:
+        """Where the first word begins that is not read whole; None when all of the prompt is read."""
+        if len(prompt.encode()) <= self.limit:
+            return None  # A token is one byte at least.
+        offsets = self.tokenizer.encode(prompt, add_special_tokens=False).offsets
+        if len(offsets) <= self.limit:
+            return None
+        start = offsets[self.limit][0]
+        while start > 0 and not prompt[start - 1].isspace() and not prompt[start].isspace():
+            start -= 1
+        return start
+
+
+def _text_encoders(card: ModelCard) -> Iterator[_TextEncoder]:
+    if card.folder is None or not card.folder.is_dir():
+        return
+    limits = FAMILIES.get(card.pipeline or "", UNLISTED).text_limits
+    for folder in sorted(card.folder.glob("tokenizer*")):
+        tokenizer = _read_tokenizer(folder)
+        if tokenizer is None:
+            continue
+        limit = limits.get(folder.name) or _own_limit(folder, tokenizer)
+        if limit is not None:
+            yield _TextEncoder(tokenizer=tokenizer, limit=limit)
+
+
+def _own_limit(folder: Path, tokenizer: Tokenizer) -> int | None:
+    path = folder / "tokenizer_config.json"
+    limit = read_json(path).get("model_max_length") if path.is_file() else None
+    if not isinstance(limit, int) or limit > _LARGEST_LIMIT:
+        return None
+    return limit - tokenizer.num_special_tokens_to_add(is_pair=False)
+
+
+def _read_tokenizer(folder: Path) -> Tokenizer | None:
+    """The tokenizer of a folder, without the truncation and padding that it may have been saved with."""
+    from tokenizers import Tokenizer
+
+    if (folder / "tokenizer.json").is_file():
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
+    if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
+        return _read_clip_tokenizer(folder)
+    return None
+
+
+def _read_clip_tokenizer(folder: Path) -> Tokenizer | None:
+    """CLIP's tokenizer from the two files that older models have; None when they are another kind's."""
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    vocabulary: dict[str, Any] = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+    start, end = "<|startoftext|>", "<|endoftext|>"
+    if start not in vocabulary or end not in vocabulary:
+        return None
+    lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
+    pairs = [tuple(line.split()) for line in lines if line and not line.startswith("#version")]
+    merges = [(pair[0], pair[1]) for pair in pairs if len(pair) == 2]
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges, end_of_word_suffix="</w>", unk_token=end))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+    # Words, contractions, single digits, runs of signs; white space separates and is dropped.
+    words = Regex(r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(words, "removed", invert=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.post_processor = processors.RobertaProcessing((end, vocabulary[end]), (start, vocabulary[start]))
+    return tokenizer
+
+
+def _beginning(prompt: str) -> str:
+    return prompt if len(prompt) <= 40 else f"{prompt[:39]}…"
