@@ -106,6 +106,8 @@ def _rows(records: Sequence[Record]) -> list[_Row]:
 
     Of all usual row heights the one is taken that leaves the least of the last row empty.
     """
+    if not records:
+        return []
     ways = [(_break_rows(records, height), abs(height - _USUAL_ROW_PX)) for height in _ROW_HEIGHTS_PX]
     room = _PAGE_PX - 2 * _MARGIN_PX
 
@@ -114,7 +116,7 @@ def _rows(records: Sequence[Record]) -> list[_Row]:
         last = rows[-1].width / room if len(rows) > 1 else 1.0
         return (1 - last) + strangeness / 400
 
-    return min(ways, key=emptiness)[0] if records else []
+    return min(ways, key=emptiness)[0]
 
 
 def _break_rows(records: Sequence[Record], height: float) -> list[_Row]:
