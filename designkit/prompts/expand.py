@@ -62,9 +62,13 @@ class Expansion:
         for position in sample_positions(self.total, self.file.sample):
             yield self.variant(position, words)
 
+    def entry_at(self, position: int) -> int:
+        """The index of the entry that the variant at a position belongs to."""
+        return bisect_right(self._ends, position)
+
     def variant(self, position: int, words: Mapping[str, str]) -> Variant:
         """The variant at a position from 0 to `total` - 1."""
-        index = bisect_right(self._ends, position)
+        index = self.entry_at(position)
         entry = self.file.entries[index]
         if _is_plain(entry):
             filling = _Filling(entry, Combination({}, {}), words)

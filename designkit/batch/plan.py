@@ -1,0 +1,405 @@
+"""From a prompt file to image requests: sizes, seeds and ids are decided here and only here.
+
+    (file,) = read_prompts(["prompts/summer-soda-ad.yaml"])
+    plan = make_plan(file, limit=12)
+    print(plan.count, [str(problem) for problem in plan.warnings])
+    for request in plan.requests(): ...
+
+What the model cannot do is refused or reported here, before any weights load; torch is not imported.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from itertools import islice
+from typing import Any, TextIO
+
+from designkit.batch.drawing import choose_drawn_size, enlargement
+from designkit.design.formats import resolve_size
+from designkit.errors import InputRefused, ModelRefused, Problem
+from designkit.generators.base import ModelCard, Setting
+from designkit.prompts.entries import Entry
+from designkit.prompts.expand import Expansion, Variant
+from designkit.prompts.file import PromptFile
+from designkit.prompts.file import read_prompts as read_prompt_files
+from designkit.prompts.sampling import sample_positions, sample_size
+from designkit.values import Adapter, ImageRequest, Size
+
+MAX_IMAGES = 10_000
+"""More images than this are made only when a number is asked for."""
+
+MAX_CHECKED_VARIANTS = 10_000
+MAX_WORD_WARNINGS = 50
+
+# What a PNG of a design takes, from flat shapes (less) to photographs (more); for estimates only.
+_PNG_BYTES_PER_PIXEL = 1.2
+_PNG_BYTES_AT_LEAST = 3_000
+
+CheckPrompts = Callable[[ModelCard, Sequence[str]], Sequence[Problem]]
+"""Says what a model will not make of prompts: words that it cuts off, words that it never learned."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What a plan will take: drawing time and space on the disk."""
+
+    seconds: float
+    disk_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything that a prompt file asks of a model, decided and counted, but not yet expanded.
+
+    `count` is the exact number of images: variants x sizes x seeds, less those that come out the same, at most
+    `limit`. (Beyond 10,000 variants, those that come out the same are not looked for; `requests` leaves them
+    out all the same.) `num_variants` is the number of variants that the file's sample takes. `drawn` tells at
+    which size each asked for is drawn. `warnings` has what the model will not honour, once each.
+    """
+
+    file: PromptFile
+    card: ModelCard
+    count: int
+    num_variants: int
+    limit: int | None = None
+    drawn: Mapping[Size, Size]
+    warnings: tuple[Problem, ...] = ()
+    too_many: Problem | None = None
+    expansion: Expansion = field(repr=False, compare=False)
+    words: Mapping[str, str] = field(repr=False, compare=False)
+
+    def requests(self) -> Iterator[ImageRequest]:
+        """The images in order, one by one: variant by variant, for each size, for each seed; none twice."""
+        return islice(self._distinct(), self.limit)
+
+    def check_size(self) -> None:
+        """Raise InputRefused when the plan is larger than anyone makes by mistake, and no number was asked for."""
+        if self.too_many is not None:
+            raise InputRefused(self.too_many)
+
+    def estimate(self, seconds_per_image: float) -> Estimate:
+        """What the plan will take, at this speed, on average over its sizes."""
+        sizes = [_sizes(entry, self.card) for entry in self.file.entries[:1000]]
+        areas = [size.width * size.height for row in sizes for size in row]
+        bytes_each = max(_PNG_BYTES_PER_PIXEL * sum(areas) / len(areas), _PNG_BYTES_AT_LEAST)
+        return Estimate(seconds=self.count * seconds_per_image, disk_bytes=int(self.count * bytes_each))
+
+    def _distinct(self) -> Iterator[ImageRequest]:
+        seen: set[int] = set()
+        maker = _Maker(self.file, self.card, self.drawn)
+        for variant in self.expansion.sample(self.words):
+            for request in maker.requests(variant):
+                key = int(request.id, 16)
+                if key not in seen:
+                    seen.add(key)
+                    yield request
+
+
+def read_prompts(
+    arguments: Sequence[str], *, overrides: Sequence[str] = (), stdin: TextIO | None = None
+) -> tuple[PromptFile, ...]:
+    """Read each argument: a prompt file (.yaml, .txt, .csv, .jsonl), `-` for standard input, or a bare prompt.
+
+    `overrides` are `key=value` texts (a dotted key and a YAML value) laid over every file. Raises InputRefused
+    with every mistake of every file, the names of sizes included.
+    """
+    return read_prompt_files(arguments, overrides=overrides, stdin=stdin, check_size=resolve_size)
+
+
+def make_plan(
+    file: PromptFile,
+    *,
+    card: ModelCard | None = None,
+    limit: int | None = None,
+    check_prompts: CheckPrompts | None = None,
+) -> Plan:
+    """Decide and count every image of a prompt file; `card` is found by the file's model name unless given.
+
+    `limit` takes the first images only. Raises InputRefused for what cannot be made at all (an unknown size
+    or scheduler, a damaged brand, adapters for a model that takes none), ModelRefused for a model or adapter
+    that is missing; everything else that a model will not honour becomes a warning.
+    """
+    from designkit.generators.catalog import find_card
+
+    card = card or find_card(file.model.name)
+    problems: list[Problem] = []
+    words = _brand_words(file, problems)
+    drawn = _drawn_sizes(file, card, problems)
+    problems += _refusals(file, card, limit)
+    if problems:
+        raise InputRefused(dict.fromkeys(problems))
+    _check_adapters(file)
+    expansion = Expansion(file)
+    if expansion.total == 0:
+        fix = "exclude fewer combinations"
+        raise InputRefused(file.problem("no-variants", "no combination is left to make", key="exclude", fix=fix))
+    num_variants = sample_size(expansion.total, file.sample)
+    duplicates, texts = 0, list[Variant]()
+    if num_variants <= MAX_CHECKED_VARIANTS:
+        texts = list(expansion.sample(words))
+        duplicates = _num_duplicates(file, card, texts)
+    count = _num_images(file, card, expansion, num_variants) - duplicates
+    warnings = [*file.warnings, *_setting_warnings(file, card), *_size_warnings(file, drawn)]
+    warnings += _sample_warnings(file, expansion.total, num_variants)
+    if duplicates:
+        warnings.append(_duplicate_warning(file, card, texts, duplicates))
+    warnings += _word_warnings(file, card, texts or list(islice(expansion.sample(words), 100)), check_prompts)
+    is_asked_for = limit is not None or file.sample.count is not None
+    too_many = _too_many(file, count) if count > MAX_IMAGES and not is_asked_for else None
+    if too_many is not None:
+        warnings.append(too_many)
+    return Plan(
+        file=file,
+        card=card,
+        count=count if limit is None else min(count, limit),
+        num_variants=num_variants,
+        limit=limit,
+        drawn=drawn,
+        warnings=tuple(dict.fromkeys(warnings)),
+        too_many=too_many,
+        expansion=expansion,
+        words=words,
+    )
+
+
+def request_id(request: ImageRequest, card: ModelCard, *, variant: str | None, adapters: Sequence[str]) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of everything that sets the pixels, and of nothing else.
+
+    Models and adapters count by what they are (`adapters` are fingerprints), not by where they lie.
+    """
+    content: dict[str, Any] = {
+        "prompt": request.prompt,
+        "negative": request.negative,
+        "size": [request.size.width, request.size.height],
+        "drawn": [request.drawn.width, request.drawn.height],
+        "seed": request.seed,
+        "steps": request.steps,
+        "guidance": request.guidance,
+        "scheduler": request.scheduler,
+        "adapters": [[name, adapter.weight] for name, adapter in zip(adapters, request.adapters, strict=True)],
+        "model": [card.family, card.revision, variant],
+    }
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return sha256(canonical.encode()).hexdigest()[:16]
+
+
+class _Maker:
+    """Makes the requests of variants, with what is the same for all of them at hand."""
+
+    def __init__(self, file: PromptFile, card: ModelCard, drawn: Mapping[Size, Size]) -> None:
+        self.file = file
+        self.card = card
+        self.drawn = drawn
+        self.adapters = tuple(file.model.adapters)
+        self.fingerprints = tuple(_fingerprint(adapter) for adapter in self.adapters)
+
+    def requests(self, variant: Variant) -> Iterator[ImageRequest]:
+        entry = self.file.entries[variant.entry]
+        look = _look(variant, entry, self.card)
+        for size in _sizes(entry, self.card):
+            for seed in entry.seeds:
+                request = ImageRequest(
+                    id="",
+                    prompt=variant.prompt,
+                    negative=look.negative,
+                    size=size,
+                    drawn=self.drawn[size],
+                    seed=seed,
+                    steps=look.steps,
+                    guidance=look.guidance,
+                    scheduler=look.scheduler,
+                    adapters=self.adapters,
+                    choices=variant.choices,
+                    file=self.file.source,
+                )
+                name = request_id(request, self.card, variant=self.file.model.variant, adapters=self.fingerprints)
+                yield replace(request, id=name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What sets the look of a variant, as far as the model honours it."""
+
+    prompt: str
+    negative: str
+    steps: int | None
+    guidance: float | None
+    scheduler: str | None
+
+
+def _look(variant: Variant, entry: Entry, card: ModelCard) -> _Look:
+    takes = card.accepts
+    steps = entry.steps if entry.steps is not None else card.default_steps
+    guidance = entry.guidance if entry.guidance is not None else card.default_guidance
+    return _Look(
+        variant.prompt,
+        variant.negative if "negative" in takes else "",
+        steps if "steps" in takes else None,
+        guidance if "guidance" in takes else None,
+        entry.scheduler if "scheduler" in takes else None,
+    )
+
+
+def _sizes(entry: Entry, card: ModelCard) -> tuple[Size, ...]:
+    """The sizes of an entry, each once; the model's default where none is named."""
+    return tuple(dict.fromkeys(map(resolve_size, entry.sizes))) or card.native_sizes[:1]
+
+
+def _brand_words(file: PromptFile, problems: list[Problem]) -> dict[str, str]:
+    if file.brand is None:
+        return {}
+    from designkit.design.brand import read_brand
+
+    try:
+        return read_brand(file.brand).words()
+    except InputRefused as error:
+        problems += error.problems
+        return {}
+
+
+def _drawn_sizes(file: PromptFile, card: ModelCard, problems: list[Problem]) -> dict[Size, Size]:
+    """For each size asked for, the size that the model draws; sizes that do not exist are reported."""
+    drawn: dict[Size, Size] = {}
+    for name in dict.fromkeys(name for entry in file.entries for name in entry.sizes):
+        try:
+            size = resolve_size(name)
+            drawn[size] = choose_drawn_size(size, card)
+        except InputRefused as error:
+            problems += (file.problem(each.code, each.message, key="sizes", fix=each.fix) for each in error.problems)
+    if any(not entry.sizes for entry in file.entries):
+        drawn.setdefault(card.native_sizes[0], choose_drawn_size(card.native_sizes[0], card))
+    return drawn
+
+
+def _refusals(file: PromptFile, card: ModelCard, limit: int | None) -> Iterator[Problem]:
+    """What cannot be made at all."""
+    if limit is not None and limit < 1:
+        yield Problem(code="limit", message=f"a limit of {limit} leaves nothing to make", fix="give at least 1")
+    if file.model.adapters and "adapters" not in card.accepts:
+        message, fix = f"{card.name} takes no adapters", "remove them, or choose a model that takes them"
+        yield file.problem("adapters-not-accepted", message, key="model.adapters", fix=fix)
+    if "scheduler" in card.accepts and any(entry.scheduler for entry in file.entries):
+        from designkit.generators.schedulers import scheduler_problem
+
+        for name in dict.fromkeys(entry.scheduler for entry in file.entries if entry.scheduler):
+            problem = scheduler_problem(name)
+            if problem:
+                yield file.problem(problem.code, problem.message, key="model.scheduler", fix=problem.fix)
+
+
+def _check_adapters(file: PromptFile) -> None:
+    """Raise ModelRefused for every adapter that is missing or is none, at its place in the file."""
+    problems: list[Problem] = []
+    for adapter in file.model.adapters:
+        try:
+            _fingerprint(adapter)
+        except ModelRefused as error:
+            for problem in error.problems:
+                message = f"{adapter.path}: {problem.message}"
+                problems.append(file.problem(problem.code, message, key="model.adapters", fix=problem.fix))
+    if problems:
+        raise ModelRefused(problems)
+
+
+def _fingerprint(adapter: Adapter) -> str:
+    from designkit.generators.adapters import adapter_file
+    from designkit.generators.weights import fingerprint
+
+    path = adapter_file(adapter)
+    return fingerprint([path], path.parent)
+
+
+def _num_images(file: PromptFile, card: ModelCard, expansion: Expansion, num_variants: int) -> int:
+    """Variants x sizes x seeds, also where rows have sizes and seeds of their own."""
+    each = [len(_sizes(entry, card)) * len(entry.seeds) for entry in file.entries]
+    if len(set(each)) == 1:
+        return num_variants * each[0]
+    if num_variants == expansion.total:
+        return sum(count * images for count, images in zip(expansion.counts, each, strict=True))
+    return sum(each[expansion.entry_at(place)] for place in sample_positions(expansion.total, file.sample))
+
+
+def _num_duplicates(file: PromptFile, card: ModelCard, variants: Sequence[Variant]) -> int:
+    """How many images come out the same as an earlier one."""
+    looks = Counter(_look(variant, file.entries[variant.entry], card) for variant in variants)
+    if len(looks) == len(variants):
+        return 0
+    seen: dict[_Look, set[tuple[Size, int]]] = {}
+    duplicates = 0
+    for variant in variants:
+        entry = file.entries[variant.entry]
+        look = _look(variant, entry, card)
+        if looks[look] > 1:
+            images = {(size, seed) for size in _sizes(entry, card) for seed in entry.seeds}
+            before = seen.setdefault(look, set())
+            duplicates += len(images & before)
+            before |= images
+    return duplicates
+
+
+def _duplicate_warning(file: PromptFile, card: ModelCard, variants: Sequence[Variant], duplicates: int) -> Problem:
+    looks = Counter(_look(variant, file.entries[variant.entry], card) for variant in variants)
+    repeated = next(look for look, times in looks.items() if times > 1)
+    made = "1 image comes" if duplicates == 1 else f"{duplicates:,} images come"
+    message = f"{made} out the same as another and will be made once, such as {_shorten(repeated.prompt)!r}"
+    fix = "make the values differ, or leave one of them out"
+    return file.problem("duplicate-variant", message, key="prompt", fix=fix)
+
+
+def _setting_warnings(file: PromptFile, card: ModelCard) -> Iterator[Problem]:
+    """What the file sets and the model has not, once each."""
+    is_set: dict[Setting, tuple[str, bool, str]] = {
+        "negative": ("negative", any(entry.negative.source for entry in file.entries), "a negative prompt"),
+        "steps": ("model.steps", any(entry.steps is not None for entry in file.entries), "steps"),
+        "guidance": ("model.guidance", any(entry.guidance is not None for entry in file.entries), "guidance"),
+        "scheduler": ("model.scheduler", any(entry.scheduler for entry in file.entries), "another scheduler"),
+    }
+    for setting, (key, is_given, words) in is_set.items():
+        if is_given and setting not in card.accepts:
+            message, fix = f"{card.name} does not take {words}; it is left out", "remove it, or choose another model"
+            yield file.problem(f"{setting}-not-accepted", message, key=key, fix=fix)
+
+
+def _size_warnings(file: PromptFile, drawn: Mapping[Size, Size]) -> Iterator[Problem]:
+    enlarged = {size: made for size, made in drawn.items() if enlargement(size, made) > 1}
+    if enlarged:
+        parts = [f"{size} (drawn at {made}, {enlargement(size, made):.2g}x)" for size, made in enlarged.items()]
+        message = f"the model cannot draw so large, pictures are enlarged: {', '.join(parts)}"
+        yield file.problem("size-enlarged", message, key="sizes", fix="ask for smaller sizes, or choose a larger model")
+
+
+def _sample_warnings(file: PromptFile, total: int, num_variants: int) -> Iterator[Problem]:
+    if num_variants < total and file.sample.method == "full":
+        message = f"only the first {num_variants:,} of {total:,} variants are made, in order"
+        yield file.problem("first-variants", message, key="sample", fix="write method: random to draw from all of them")
+
+
+def _word_warnings(
+    file: PromptFile, card: ModelCard, variants: Sequence[Variant], check_prompts: CheckPrompts | None
+) -> Iterator[Problem]:
+    """What the model will not read of the prompts, at the place of the prompt."""
+    if check_prompts is None:
+        from designkit.generators.prompt_check import check_prompts
+    texts = dict.fromkeys(variant.prompt for variant in variants)
+    if "negative" in card.accepts:
+        texts |= dict.fromkeys(variant.negative for variant in variants if variant.negative)
+    found = check_prompts(card, list(texts))
+    for problem in found[:MAX_WORD_WARNINGS]:
+        yield file.problem(problem.code, problem.message, key=problem.key or "prompt", fix=problem.fix)
+    if len(found) > MAX_WORD_WARNINGS:
+        message = f"and {len(found) - MAX_WORD_WARNINGS:,} more prompts like these"
+        yield file.problem(found[-1].code, message, key="prompt")
+
+
+def _too_many(file: PromptFile, count: int) -> Problem:
+    message = f"{count:,} images are asked for; more than {MAX_IMAGES:,} are made only when a number is given"
+    fix = "write sample: {method: random, count: 24} in the file (or --set 'sample={method: random, count: 24}'), "
+    return file.problem("too-many-images", message, key="sample", fix=fix + "or take the first with --limit 24")
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."
