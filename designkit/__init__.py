@@ -30,6 +30,15 @@ from designkit.errors import (
 )
 
 if TYPE_CHECKING:
+    from designkit.batch.generate import RunReport, generate
+    from designkit.batch.plan import Plan, make_plan, read_prompts
+    from designkit.gallery.page import write_page
+    from designkit.gallery.sheet import write_sheets
+    from designkit.generators import open_generator
+    from designkit.generators.base import Generator, ModelCard
+    from designkit.generators.catalog import find_card, list_cards
+    from designkit.prompts.file import PromptFile
+    from designkit.runs.folder import RunContents, read_run
     from designkit.values import Adapter, GeneratedImage, ImageRequest, Record, Size
 
 __version__ = "0.1.0"
@@ -38,26 +47,56 @@ __all__ = [
     "Adapter",
     "DesignkitError",
     "GeneratedImage",
+    "Generator",
     "ImageFailed",
     "ImageRequest",
     "ImagesFailed",
     "InputRefused",
+    "ModelCard",
     "ModelRefused",
+    "Plan",
     "Problem",
+    "PromptFile",
     "Record",
+    "RunContents",
     "RunInUse",
+    "RunReport",
     "Size",
     "StorageError",
     "__version__",
+    "find_card",
+    "generate",
+    "list_cards",
+    "make_plan",
+    "open_generator",
+    "read_prompts",
+    "read_run",
+    "write_page",
+    "write_sheets",
 ]
 
 # Where each name that is not imported above lives.
 _HOMES = {
     "Adapter": "designkit.values",
     "GeneratedImage": "designkit.values",
+    "Generator": "designkit.generators.base",
     "ImageRequest": "designkit.values",
+    "ModelCard": "designkit.generators.base",
+    "Plan": "designkit.batch.plan",
+    "PromptFile": "designkit.prompts.file",
     "Record": "designkit.values",
+    "RunContents": "designkit.runs.folder",
+    "RunReport": "designkit.batch.generate",
     "Size": "designkit.values",
+    "find_card": "designkit.generators.catalog",
+    "generate": "designkit.batch.generate",
+    "list_cards": "designkit.generators.catalog",
+    "make_plan": "designkit.batch.plan",
+    "open_generator": "designkit.generators",
+    "read_prompts": "designkit.batch.plan",
+    "read_run": "designkit.runs.folder",
+    "write_page": "designkit.gallery.page",
+    "write_sheets": "designkit.gallery.sheet",
 }
 
 

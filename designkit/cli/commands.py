@@ -1,0 +1,26 @@
+"""The commands and their options; what each one does is in the file it is imported from.
+
+Typer builds the help from here, so only what is needed for that is imported.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from designkit.cli import make, show, train
+
+app = typer.Typer(
+    name="designkit",
+    help="Design variants for advertising, packaging and branding from prompt files.",
+    epilog="Begin with: designkit generate prompts/summer-soda-ad.yaml",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("generate", short_help="Draw prompt files into run folders.")(make.generate)
+app.command("plan", short_help="Count and show what would be drawn.")(show.plan)
+app.add_typer(train.train_app, name="train")
+app.add_typer(show.models_app, name="models", short_help="List models, show what one is.")
+app.command("doctor", short_help="Check what this machine can do.")(show.doctor)
