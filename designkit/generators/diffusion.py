@@ -29,7 +29,7 @@ from designkit.generators.catalog import find_card, read_facts
 from designkit.generators.download import fetch
 from designkit.generators.families import FAMILIES, UNLISTED, Family
 from designkit.generators.fit import fit_picture
-from designkit.generators.loading import load_pipeline
+from designkit.generators.loading import load_pipeline, quiet_libraries
 from designkit.generators.schedulers import make_scheduler, scheduler_problem
 from designkit.values import Adapter, GeneratedImage, ImageRequest
 
@@ -123,7 +123,8 @@ class DiffusionGenerator:
         """The pipeline with the scheduler and adapters of this request; afterwards exactly as it was before."""
         scheduler = request.scheduler or self._defaults.get("scheduler")
         if scheduler and self._takes("scheduler"):
-            self._pipeline.scheduler = make_scheduler(scheduler, self._own_scheduler.config)
+            with quiet_libraries():
+                self._pipeline.scheduler = make_scheduler(scheduler, self._own_scheduler.config)
         adapters = request.adapters if self._takes("adapters") else ()
         try:
             if adapters:
@@ -139,9 +140,10 @@ class DiffusionGenerator:
         for name, adapter in zip(names, adapters, strict=True):
             path = adapter_file(adapter)
             try:
-                self._pipeline.load_lora_weights(
-                    str(path.parent), weight_name=path.name, adapter_name=name, local_files_only=True
-                )
+                with quiet_libraries():
+                    self._pipeline.load_lora_weights(
+                        str(path.parent), weight_name=path.name, adapter_name=name, local_files_only=True
+                    )
                 is_loaded = name in set(chain.from_iterable(self._pipeline.get_list_adapters().values()))
             except Exception as error:
                 raise ModelRefused(_misfit(path, self.card, str(error).splitlines()[0])) from error
@@ -189,7 +191,7 @@ class DiffusionGenerator:
             model_defaults=self._defaults,
         )
         arguments["generator"] = generators if num_slots > 1 else generators[0]
-        with torch.inference_mode():
+        with quiet_libraries(), torch.inference_mode():
             output = self._pipeline(**arguments)
         pictures = output.images if hasattr(output, "images") else output.image
         flags = getattr(output, "nsfw_content_detected", None) or [False] * num_slots

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -30,12 +33,12 @@ def load_pipeline(card: ModelCard, dtype: torch.dtype, *, variant: str | None = 
     """
     assert card.folder is not None, "the model is not on this disk"
     _refuse_missing_packages(card)
-    _be_quiet()
     try:
-        if card.folder.is_file():
-            pipeline = _load_file(card.folder, dtype)
-        else:
-            pipeline = _load_folder(card.folder, dtype, variant)
+        with quiet_libraries():
+            if card.folder.is_file():
+                pipeline = _load_file(card.folder, dtype)
+            else:
+                pipeline = _load_folder(card.folder, dtype, variant)
     except ModelRefused:
         raise
     except ImportError as error:
@@ -57,6 +60,27 @@ def load_pipeline(card: ModelCard, dtype: torch.dtype, *, variant: str | None = 
         ) from error
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Keep the libraries' own hints and progress bars off the terminal, which belongs to the command line."""
+    import diffusers
+    import transformers
+
+    loggings = (diffusers.utils.logging, transformers.utils.logging)
+    levels = [logging.get_verbosity() for logging in loggings]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logging in loggings:
+            logging.set_verbosity_error()
+            logging.disable_progress_bar()
+        try:
+            yield
+        finally:
+            for logging, level in zip(loggings, levels, strict=True):
+                logging.set_verbosity(level)
+                logging.enable_progress_bar()
 
 
 def _load_folder(folder: Path, dtype: torch.dtype, variant: str | None) -> Any:
@@ -127,16 +151,6 @@ def _refuse_missing_packages(card: ModelCard) -> None:
                 fix=f"run `pip install {' '.join(missing)}` in designkit's environment",
             )
         )
-
-
-def _be_quiet() -> None:
-    """Keep the libraries' own progress bars and hints off the terminal, which belongs to the command line."""
-    import diffusers
-    import transformers
-
-    for library in (diffusers, transformers):
-        library.utils.logging.disable_progress_bar()
-        library.utils.logging.set_verbosity_error()
 
 
 def _first_line(error: Exception) -> str:

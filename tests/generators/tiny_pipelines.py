@@ -128,12 +128,34 @@ def stable_diffusion():
             up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), cross_attention_dim=8,
         ).eval(),
         scheduler=DDIMScheduler(
-            beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, clip_sample=False, set_alpha_to_one=False
+            beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, clip_sample=False, steps_offset=1
         ),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
     )  # fmt: skip
+
+
+def stable_diffusion_with_safety_checker(*, blocks_everything: bool):
+    """The same with a safety checker, as Stable Diffusion 1 came."""
+    from diffusers import StableDiffusionPipeline
+    from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+    from transformers import CLIPConfig, CLIPImageProcessorPil
+
+    vision = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+    checker = StableDiffusionSafetyChecker(
+        CLIPConfig(text_config={}, vision_config={**vision, "image_size": 32, "patch_size": 16}, projection_dim=8)
+    )
+    # A picture is blocked when it is nearer to a concept than this; nearness lies between -1 and 1.
+    checker.concept_embeds_weights.data.fill_(-2.0 if blocks_everything else 2.0)
+    checker.special_care_embeds_weights.data.fill_(2.0)
+    plain = stable_diffusion()
+    size = {"height": 32, "width": 32}
+    return StableDiffusionPipeline(
+        **{name: plain.components[name] for name in ("vae", "text_encoder", "tokenizer", "unet", "scheduler")},
+        safety_checker=checker.eval(),
+        feature_extractor=CLIPImageProcessorPil(size=size, crop_size=size),
+    )
 
 
 def stable_diffusion_xl():
