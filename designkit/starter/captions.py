@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from designkit.starter.scenes import COLOURS, Scene
+from designkit.starter.colours import COLOURS
+from designkit.starter.scenes import Scene
 from designkit.starter.subjects import BY_NAME, SUBJECTS, plural
 
 COLOUR_WORDS: dict[str, tuple[str, ...]] = {
     "gray": ("grey", "silver"), "purple": ("violet",), "teal": ("turquoise",), "cream": ("beige", "ivory"),
-    "navy": ("dark blue", "midnight blue"), "red": ("crimson", "scarlet"), "yellow": ("golden",), "pink": ("rose pink",),
+    "navy": ("dark blue", "midnight blue"), "red": ("crimson", "scarlet"), "yellow": ("golden",),
+    "pink": ("rose pink",),
     "green": ("emerald",), "brown": ("chocolate brown",), "orange": ("tangerine orange",), "blue": ("azure",),
 }  # fmt: skip
 PRODUCT_WORDS: dict[str, tuple[str, ...]] = {
@@ -236,7 +238,8 @@ def _styled(scene: Scene, noun: str, rng: random.Random, said: set[Factor], keep
 
 
 def _product(scene: Scene, rng: random.Random, said: set[Factor], keep: float, words: list[str]) -> str:
-    assert scene.product and scene.product_colour
+    assert scene.product
+    assert scene.product_colour
     form = scene.product if rng.random() < 0.5 else rng.choice(PRODUCT_WORDS[scene.product])
     body = form
     if rng.random() < max(keep, 0.75):
@@ -309,7 +312,8 @@ def known_words() -> frozenset[str]:
     for subject in SUBJECTS:
         phrases += [subject.name, subject.plural, *subject.synonyms]
     phrases += [
-        "flat illustration style sticker die-cut silhouette paper cut circle round badge plain solid background gradient"
+        "flat illustration style sticker die-cut silhouette paper cut circle round badge",
+        "plain solid background gradient",
     ]
     phrases += ["striped stripes dotted dots polka sunburst bottles cans boxes pouches cups"]
     for phrase in phrases:

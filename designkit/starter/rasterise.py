@@ -52,11 +52,15 @@ def rasterise(fluent_folder: Path, noto_font: Path) -> None:
     """Write both sheets beside this file: rows of `COLUMNS` cells in the order of `SUBJECTS`, lossless WebP."""
     font = ImageFont.truetype(str(noto_font), _NOTO_PX)
     num_rows = -(-len(SUBJECTS) // COLUMNS)
-    for name, draw in (("fluent", lambda s: _fluent(fluent_folder, s)), ("noto", lambda s: _noto(font, s))):
+    drawn = {
+        "fluent": [_fluent(fluent_folder, subject) for subject in SUBJECTS],
+        "noto": [_noto(font, subject) for subject in SUBJECTS],
+    }
+    for name, glyphs in drawn.items():
         sheet = Image.new("RGBA", (COLUMNS * CELL_PX, num_rows * CELL_PX))
-        for index, subject in enumerate(SUBJECTS):
+        for index, glyph in enumerate(glyphs):
             row, column = divmod(index, COLUMNS)
-            sheet.paste(_fit(draw(subject)), (column * CELL_PX, row * CELL_PX))
+            sheet.paste(_fit(glyph), (column * CELL_PX, row * CELL_PX))
         sheet.save(SHEETS[name], lossless=True, quality=100, method=6)
 
 

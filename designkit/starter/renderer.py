@@ -13,8 +13,9 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
+from designkit.starter.colours import COLOURS
 from designkit.starter.glyphs import sprites
-from designkit.starter.scenes import COLOURS, Scene
+from designkit.starter.scenes import Scene
 from designkit.values import Size
 
 Colour = tuple[int, int, int]
@@ -156,7 +157,8 @@ _LABEL_DROP = {"bottle": 0.17, "can": 0.0, "box": 0.04, "pouch": 0.06, "cup": 0.
 def _paste_product(
     canvas: Image.Image, scene: Scene, box: tuple[float, float, float], rng: random.Random, glyph_set: str
 ) -> None:
-    assert scene.product and scene.product_colour
+    assert scene.product
+    assert scene.product_colour
     left, top, side = box
     body = _tinted(scene.product_colour, rng)
     layer = Image.new("RGBA", (round(side) * _SMOOTH, round(side) * _SMOOTH))
@@ -229,7 +231,7 @@ def _paste(canvas: Image.Image, layer: Image.Image, x: int, y: int) -> None:
 def _filled(glyph: Image.Image, colour: Colour, *, opacity: float = 1.0) -> Image.Image:
     alpha = glyph.getchannel("A")
     if opacity < 1:
-        alpha = alpha.point(lambda value: round(value * opacity))
+        alpha = alpha.point([round(value * opacity) for value in range(256)])
     flat = Image.new("RGBA", glyph.size, colour)
     flat.putalpha(alpha)
     return flat
@@ -260,7 +262,7 @@ def _with_outline(glyph: Image.Image, width_px: int) -> tuple[Image.Image, Image
 
 
 def _ellipse(canvas: Image.Image, box: tuple[float, float, float, float], colour: Colour) -> None:
-    left, top, right, bottom = box
+    left, top, right, _ = box
     side = max(2, round(right - left) * _SMOOTH)
     disc = Image.new("L", (side, side))
     ImageDraw.Draw(disc).ellipse([0, 0, side - 1, side - 1], fill=255)

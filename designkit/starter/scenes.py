@@ -12,15 +12,9 @@ import hashlib
 import random
 from dataclasses import dataclass
 
+from designkit.starter.colours import COLOURS
 from designkit.starter.subjects import SUBJECTS
 
-# Named colours, sRGB. Far enough apart that a picture's colour can be named back.
-COLOURS: dict[str, tuple[int, int, int]] = {
-    "red": (222, 44, 48), "orange": (248, 136, 34), "yellow": (252, 212, 56), "green": (66, 166, 74),
-    "teal": (24, 150, 150), "blue": (44, 110, 222), "navy": (26, 40, 92), "purple": (132, 70, 184),
-    "pink": (246, 142, 184), "brown": (128, 82, 50), "cream": (248, 234, 204), "white": (252, 252, 252),
-    "gray": (148, 152, 158), "black": (26, 26, 30),
-}  # fmt: skip
 STYLES = ("flat", "sticker", "silhouette", "paper cut")
 PRODUCTS = ("bottle", "can", "box", "pouch", "cup")
 BACKGROUNDS = ("plain", "gradient", "striped", "dotted", "sunburst")

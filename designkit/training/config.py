@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from designkit.documents import parse_document, read_document, validate, with_value
+from designkit.errors import InputRefused, Problem
 
 
 class _Strict(BaseModel):
@@ -40,9 +45,10 @@ class AutoencoderRecipe(_Strict):
     channels: tuple[int, ...] = (24, 48, 96, 128)
     latent_channels: int = 4
     norm_groups: int = 8
+    crop_px: int = Field(default=128, description="side of the square cut from each 128 px scene, a multiple of 32")
     gradient_weight: float = Field(default=0.5, description="weight of the L1 of image gradients")
     kl_weight: float = 1e-6
-    equivariance_share: float = Field(default=0.25, description="share of steps that also train the halved latent")
+    equivariance_share: float = Field(default=0.15, description="share of steps that also train the halved latent")
     training: Schedule
 
 
@@ -81,3 +87,26 @@ class DiffusionRecipe(_Strict):
     autoencoder: AutoencoderRecipe
     text_encoder: TextEncoderRecipe
     denoiser: DenoiserRecipe
+
+
+def read_recipe(path: Path, overrides: Sequence[str] = ()) -> DiffusionRecipe:
+    """The recipe in a YAML file, with `key=value` overrides (dotted key, YAML value) laid over it.
+
+    Raises InputRefused with every mistake, each with file, line and key.
+    """
+    document = read_document(path)
+    for override in overrides:
+        key, equals, written = override.partition("=")
+        if not equals or not key.strip():
+            raise InputRefused(
+                Problem(
+                    code="override", message="no value is set", file=f"--set {override}",
+                    fix="write --set key=value, such as --set denoiser.training.minutes=10",
+                )
+            )  # fmt: skip
+        value = parse_document(written, name=f"--set {key}", has_lines=False)
+        document = with_value(document, key.strip().split("."), value)
+    recipe = validate(DiffusionRecipe, document)
+    if isinstance(recipe, list):
+        raise InputRefused(recipe)
+    return recipe

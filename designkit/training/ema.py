@@ -1,5 +1,6 @@
 """The moving average of the weights, which draws better than the weights themselves."""
 
+# pyright: basic, reportPrivateImportUsage=false
 from __future__ import annotations
 
 from collections.abc import Mapping

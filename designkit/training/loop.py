@@ -5,6 +5,7 @@ alone; so nothing but the weights, the optimizer and the step need be kept to go
 stopped. The loop yields a report a step and prints nothing.
 """
 
+# pyright: basic
 from __future__ import annotations
 
 import math
@@ -30,7 +31,10 @@ class TrainingStopped(DesignkitError):
 class Task(Protocol):
     """What is trained: the module, its data, and which weights learn how fast."""
 
-    module: torch.nn.Module  # forward(batch) -> (loss, {name: number})
+    @property
+    def module(self) -> torch.nn.Module:
+        """Everything that is trained; its forward(batch) returns the loss and {name: number}."""
+        ...
 
     def batch(self, step: int, size: int) -> Any:
         """The `size` samples of optimizer step `step`; the same for the same numbers."""

@@ -1,13 +1,16 @@
 """Train the picture autoencoder on rendered scenes."""
 
+# pyright: basic, reportPrivateImportUsage=false, reportArgumentType=false, reportAttributeAccessIssue=false
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
+from PIL.Image import Image
 from torch.nn import functional
 
 from designkit.starter.renderer import render
@@ -16,19 +19,27 @@ from designkit.training.config import AutoencoderRecipe
 from designkit.values import Size
 
 CROP = Size(width=128, height=128)
+_FIRST_LOG_VARIANCE = -5.0
 
 
 def build_autoencoder(recipe: AutoencoderRecipe) -> AutoencoderKL:
     """A fresh AutoencoderKL that makes 8 x 8 pixels one latent; no attention, so any size works."""
     depth = len(recipe.channels)
-    return AutoencoderKL(
+    autoencoder = AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * depth, up_block_types=("UpDecoderBlock2D",) * depth,
         block_out_channels=recipe.channels, layers_per_block=1, latent_channels=recipe.latent_channels,
         norm_num_groups=recipe.norm_groups, mid_block_add_attention=False, sample_size=CROP.width,
     )  # fmt: skip
+    with torch.no_grad():  # Start with little noise on the latents: at unit noise light and dark is all it learns.
+        layer = autoencoder.quant_conv
+        assert layer is not None
+        assert layer.bias is not None
+        layer.weight[recipe.latent_channels :].zero_()
+        layer.bias[recipe.latent_channels :].fill_(_FIRST_LOG_VARIANCE)
+    return autoencoder
 
 
-def pictures_to_tensor(pictures: Sequence[Any]) -> torch.Tensor:
+def pictures_to_tensor(pictures: Sequence[Image]) -> torch.Tensor:
     """PIL pictures of one size -> [N, 3, H, W] float32 in [-1, 1]."""
     array = np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])
     return torch.from_numpy(array).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0).contiguous()
@@ -54,10 +65,15 @@ class AutoencoderTask:
         """`size` rendered scenes with the noise of their latents."""
         scenes = [training_scene(step * size + index, seed=self.seed) for index in range(size)]
         rng = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+        crop, places = self.module.recipe.crop_px, random.Random(f"crop/{self.seed}/{step}")
+        pictures: list[Image] = []
+        for scene in scenes:
+            left, top = places.randint(0, CROP.width - crop), places.randint(0, CROP.height - crop)
+            pictures.append(render(scene, CROP).crop((left, top, left + crop, top + crop)))
         channels = self.autoencoder.config.latent_channels
         return {
-            "pixels": pictures_to_tensor([render(scene, CROP) for scene in scenes]),
-            "noise": torch.randn((size, channels, CROP.height // 8, CROP.width // 8), generator=rng),
+            "pixels": pictures_to_tensor(pictures),
+            "noise": torch.randn((size, channels, crop // 8, crop // 8), generator=rng),
             "halve": bool(torch.rand((), generator=rng) < self.module.recipe.equivariance_share),
         }
 

@@ -5,6 +5,7 @@ Timesteps are logit-normal in log-SNR and the loss is weighted by (alpha + sigma
 the rectified-flow loss of arXiv 2403.03206 in the parametrisation that every Stable Diffusion tool reads.
 """
 
+# pyright: basic, reportPrivateImportUsage=false, reportArgumentType=false, reportAttributeAccessIssue=false
 from __future__ import annotations
 
 import math
@@ -34,7 +35,7 @@ def build_scheduler() -> DDPMScheduler:
     """The noise schedule that training and the shipped pipeline share."""
     return DDPMScheduler(
         num_train_timesteps=1000, beta_schedule="squaredcos_cap_v2", rescale_betas_zero_snr=True,
-        prediction_type="v_prediction", timestep_spacing="trailing", clip_sample=False,
+        prediction_type="v_prediction", timestep_spacing="trailing", clip_sample=False, steps_offset=1,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ Every stage keeps its checkpoints under the output folder and its result beside 
 goes on with the first stage that has not ended.
 """
 
+# pyright: basic, reportPrivateImportUsage=false, reportArgumentType=false, reportAttributeAccessIssue=false
 from __future__ import annotations
 
 import json

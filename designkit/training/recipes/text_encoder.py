@@ -5,6 +5,7 @@ said" is an answer too), from the last token and from the padding after it. The 
 words that are already told apart, and trains the encoder further.
 """
 
+# pyright: basic, reportPrivateImportUsage=false, reportArgumentType=false, reportAttributeAccessIssue=false
 from __future__ import annotations
 
 import random
@@ -17,7 +18,8 @@ from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from designkit.starter.captions import Caption, Factor, caption, known_words
-from designkit.starter.scenes import BACKGROUNDS, COLOURS, COUNTS, POSITIONS, PRODUCTS, STYLES, Scene, training_scene
+from designkit.starter.colours import COLOURS
+from designkit.starter.scenes import BACKGROUNDS, COUNTS, POSITIONS, PRODUCTS, STYLES, Scene, training_scene
 from designkit.starter.subjects import SUBJECTS
 from designkit.training.config import TextEncoderRecipe
 
@@ -38,11 +40,12 @@ def build_tokenizer(recipe: TextEncoderRecipe, folder: Path, *, seed: int) -> CL
         lines = [caption(training_scene(index, seed=seed), rng).text for index in range(_NUM_CAPTIONS)]
         lines += [" ".join(sorted(known_words()))] * 20
         tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>", continuing_subword_prefix=""))
-        tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])  # pyright: ignore
-        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([  # pyright: ignore[reportAttributeAccessIssue]
-            pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation(), pre_tokenizers.ByteLevel(add_prefix_space=False),
+        tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
+            pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation(),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
         ])  # fmt: skip
-        tokenizer.decoder = decoders.ByteLevel()  # pyright: ignore[reportAttributeAccessIssue]
+        tokenizer.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
             vocab_size=recipe.vocabulary_size, special_tokens=[_START, _END], end_of_word_suffix="</w>",
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False,
