@@ -12,6 +12,7 @@ folder is whole: a picture is there entirely or not at all, and it is done once 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -165,12 +166,15 @@ def picture_file(request: ImageRequest) -> str:
 def _make_folder(folder: Path) -> None:
     """Make the folder and those above it where they are missing, and wait until the disk has them."""
     for each in (*reversed(folder.parents), folder):
-        if not each.is_dir():
-            try:
-                each.mkdir(exist_ok=True)
-            except OSError as error:
-                raise storage_error(each, error) from error
-            sync_folder(each.parent)
+        try:
+            if each.is_dir():
+                continue
+            if each.exists():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            each.mkdir(exist_ok=True)
+        except OSError as error:
+            raise storage_error(each, error) from error
+        sync_folder(each.parent)
 
 
 def _check_place(path: Path) -> None:

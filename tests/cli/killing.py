@@ -1,0 +1,109 @@
+"""Kill `designkit generate` without warning at random instants, start it again each time, and compare.
+
+    python -m tests.cli.killing --kills 100
+
+A run of sixty drafts is killed by SIGKILL until that many kills have hit it (a finished run is begun anew in another
+folder), always carried on by the same command. At the end of each run every file has to be as in a run that nobody
+disturbed, but for the timings in the manifest. The number of kills and what was lost is printed; the exit code is
+1 if anything was lost, doubled or damaged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.cli.commands import files, run, start
+
+NUM_IMAGES = 60
+
+PROMPTS = """\
+prompt: "a {colour} {thing} on a {ground} ground"
+axes:
+  colour: [red, teal, yellow, navy, mint]
+  thing: [can, bottle, carton, jar]
+  ground: [white, orange, dotted]
+sizes: [256x256]
+model: draft
+"""
+
+
+@dataclass
+class Tally:
+    """What a series of kills did."""
+
+    num_kills: int = 0
+    num_runs: int = 0
+    kills_by_images_done: list[int] = field(default_factory=list[int])
+    faults: list[str] = field(default_factory=list[str])
+
+
+def kill_and_compare(place: Path, *, num_kills: int, seed: int) -> Tally:
+    """Kill runs below `place` that many times in all; every fault found is a line of the tally."""
+    chance = random.Random(seed)
+    (place / "kill.yaml").write_text(PROMPTS)
+    began = time.monotonic()
+    run("plan", "kill.yaml", cwd=place)
+    starting = time.monotonic() - began
+    whole = run("generate", "kill.yaml", "--out", "whole", cwd=place)
+    seconds = time.monotonic() - began - starting
+    assert whole.returncode == 0, whole.stderr
+    expected = files(place / "whole" / "kill")
+    tally = Tally()
+    while tally.num_kills < num_kills:
+        out = f"killed-{tally.num_runs}"
+        tally.num_runs += 1
+        finished = False
+        while not finished:
+            process = start("generate", "kill.yaml", "--out", out, cwd=place)
+            if tally.num_kills < num_kills:
+                # One kill in three comes at any instant, the others soon after drawing begins, so that a run is
+                # killed several times before it gets to its end.
+                anywhere, drawing = chance.uniform(0.0, seconds), starting + chance.uniform(0.0, 0.3 * seconds)
+                time.sleep(anywhere if chance.random() < 1 / 3 else drawing)
+                process.send_signal(signal.SIGKILL)
+            _, stderr = process.communicate()
+            finished = process.returncode == 0
+            if process.returncode == -signal.SIGKILL:
+                tally.num_kills += 1
+                manifest = place / out / "kill" / "manifest.jsonl"
+                tally.kills_by_images_done.append(manifest.read_bytes().count(b"\n") if manifest.exists() else 0)
+            elif not finished:
+                tally.faults.append(f"{out}: exit code {process.returncode}: {stderr}")
+                break
+        tally.faults += _differences(out, expected, files(place / out / "kill"))
+    return tally
+
+
+def _differences(name: str, expected: dict[str, bytes], found: dict[str, bytes]) -> list[str]:
+    faults = [f"{name}: {file} is lost" for file in expected.keys() - found.keys()]
+    faults += [f"{name}: {file} is not part of it" for file in found.keys() - expected.keys()]
+    faults += [f"{name}: {file} differs" for file in expected.keys() & found.keys() if expected[file] != found[file]]
+    return faults
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        tally = kill_and_compare(Path(place), num_kills=options.kills, seed=options.seed)
+    done = tally.kills_by_images_done
+    print(f"{tally.num_kills} kills over {tally.num_runs} runs of {NUM_IMAGES} images; {len(tally.faults)} faults")
+    print(
+        f"images safe when killed: {sum(n == 0 for n in done)} times none, {sum(0 < n < NUM_IMAGES for n in done)} "
+        f"times some, {sum(n == NUM_IMAGES for n in done)} times all (the sheet or the page was being made)"
+    )
+    print("\n".join(tally.faults))
+    sys.exit(bool(tally.faults))
+
+
+if __name__ == "__main__":
+    main()
