@@ -63,9 +63,10 @@ class Node:
             yield from self.value.items()
 
     def problem(self, code: str, message: str, *, key: str | None = None, fix: str | None = None) -> Problem:
-        """A Problem at this place; a place without lines (`--set model.steps`) names its key already."""
+        """A Problem at this place; the key is left out where the place ends in it already (`--set model.steps`)."""
+        is_named = key is None or self.file.endswith(f" {key}")
         return Problem(
-            code=code, message=message, file=self.file, line=self.line, key=key if self.line else None, fix=fix
+            code=code, message=message, file=self.file, line=self.line, key=None if is_named else key, fix=fix
         )
 
 
@@ -117,6 +118,21 @@ def read_model(model: type[AnyModel], path: Path) -> AnyModel:
     if isinstance(checked, list):
         raise InputRefused(checked)
     return checked
+
+
+def with_value(node: Node, keys: Sequence[str], value: Node) -> Node:
+    """The tree with `value` at a row of keys, the mappings on the way made where they are missing."""
+    if not keys:
+        return value
+    if not isinstance(node.value, Mapping) and node.value is not None:
+        found = "a list" if isinstance(node.value, tuple) else "a plain value"
+        fix = f"set {value.file.removeprefix('--set ').rsplit('.', len(keys))[0]} as a whole"
+        raise InputRefused(value.problem("override", f"there is nothing named {keys[0]!r} in {found}", fix=fix))
+    below = node.get(keys[0]) or Node(value={}, file=value.file)
+    if keys[0] == "model" and len(keys) > 1 and isinstance(below.value, str):
+        below = Node(value={"name": below}, file=below.file, line=below.line)
+    values = {**dict(node.items()), keys[0]: with_value(below, keys[1:], value)}
+    return Node(value=values, file=node.file, line=node.line)
 
 
 def nearest(word: str, choices: Sequence[str]) -> str | None:
@@ -251,8 +267,9 @@ def _refuse_syntax(error: Any, text: str, name: str, has_lines: bool) -> NoRetur
     if "'\\t'" in problem:
         tabbed = [number for number, row in enumerate(lines, 1) if re.match(r"\s*\t", row)] or [line]
         code, line = "tab-indentation", tabbed[0] if line in tabbed else line
-        others = f", and on {len(tabbed) - 1} more lines" if len(tabbed) > 1 and line == tabbed[0] else ""
-        message, fix = f"a tab is used for spacing{others}", "replace each tab by two spaces"
+        others = ", ".join(map(str, tabbed[1:6])) + (", ..." if len(tabbed) > 6 else "")
+        message = "a tab is used for spacing" + (f", also on line {others}" if others else "")
+        fix = "replace each tab by two spaces"
     elif "mapping values are not allowed" in problem:
         message = f"a second ': ' stands on this line{column}, or the line is indented too far"
         fix = "put text that holds ': ' in quotes, and align the keys"
@@ -270,6 +287,7 @@ def _refuse_syntax(error: Any, text: str, name: str, has_lines: bool) -> NoRetur
     elif "cannot start any token" in problem:
         message, fix = f"unquoted text cannot begin with {_offender(written, mark)}{column}", "put the text in quotes"
     elif "could not find expected ':'" in problem:
+        line = error.context_mark.line + 1
         message, fix = "a line without ': ' stands among keys", "write 'key: value', or indent it under its key"
     else:
         message, fix = f"this is not YAML: {problem}{column}", "see the line, and the one above it"

@@ -15,7 +15,7 @@ from itertools import accumulate, chain
 from designkit.prompts.entries import Entry, Exclusion
 from designkit.prompts.template import Choice, Phrase, Placeholder, Text
 
-MAX_STATES = 20_000
+MAX_STATES = 60_000
 MAX_REACHES = 200_000
 
 State = frozenset[int]
@@ -259,12 +259,17 @@ class _Chain:
         if not open_rules:
             each = self.count(place + 1, state)
             return _Step(each * self._sizes[place], each)
-        states: list[State | None] = []
-        for value in range(self._sizes[place]):
-            matched = {number for number in open_rules if value in self._rules[number][name]}
-            is_excluded = any(self._last[number] == here for number in matched)
-            states.append(None if is_excluded else state.difference(open_rules) | matched)
-        ends = tuple(accumulate(0 if below is None else self.count(place + 1, below) for below in states))
+        matched: dict[int, set[int]] = {}
+        for number in open_rules:
+            for value in self._rules[number][name]:
+                matched.setdefault(value, set()).add(number)
+        unmatched = state.difference(open_rules)
+        states: list[State | None] = [unmatched] * self._sizes[place]
+        for value, numbers in matched.items():
+            is_excluded = any(self._last[number] == here for number in numbers)
+            states[value] = None if is_excluded else unmatched | numbers
+        counts = {below: self.count(place + 1, below) for below in set(states) if below is not None}
+        ends = tuple(accumulate(0 if below is None else counts[below] for below in states))
         return _Step(ends[-1], 0, tuple(states), ends)
 
 

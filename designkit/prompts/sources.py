@@ -17,7 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from designkit.documents import MAX_DOCUMENT_BYTES, Node, parse_document
+from designkit.documents import MAX_DOCUMENT_BYTES, Node, parse_document, with_value
 from designkit.errors import InputRefused, Problem
 from designkit.files import decode_text, find_control_character, read_text
 
@@ -92,7 +92,7 @@ def apply_overrides(source: Source, overrides: Sequence[str]) -> tuple[Source, l
             problems.append(Problem(code="override", message="no value is set", file=f"--set {override}", fix=fix))
             continue
         try:
-            document = _with_value(document, keys, _override_value(keys, written.strip(), place))
+            document = with_value(document, keys, _override_value(keys, written.strip(), place))
         except InputRefused as error:
             problems += error.problems
     # What is set on the command line holds for every row: columns of that name no longer count.
@@ -304,18 +304,3 @@ def _override_value(keys: Sequence[str], written: str, place: str) -> Node:
     if not written or is_plain_text:
         return Node(value=written, file=place)
     return parse_document(written, name=place, has_lines=False)
-
-
-def _with_value(node: Node, keys: Sequence[str], value: Node) -> Node:
-    """The tree with `value` at a row of keys, the mappings on the way made where they are missing."""
-    if not keys:
-        return value
-    if not isinstance(node.value, Mapping) and node.value is not None:
-        found = "a list" if isinstance(node.value, tuple) else "a plain value"
-        fix = f"set {value.file.removeprefix('--set ').rsplit('.', len(keys))[0]} as a whole"
-        raise InputRefused(value.problem("override", f"there is nothing named {keys[0]!r} in {found}", fix=fix))
-    below = node.get(keys[0]) or Node(value={}, file=value.file)
-    if keys[0] == "model" and len(keys) > 1 and isinstance(below.value, str):
-        below = Node(value={"name": below}, file=below.file, line=below.line)
-    values = {**dict(node.items()), keys[0]: _with_value(below, keys[1:], value)}
-    return Node(value=values, file=node.file, line=node.line)
