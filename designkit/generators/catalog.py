@@ -42,7 +42,7 @@ def find_card(name: str) -> ModelCard:
     if name == "starter":
         return _folder_card(name, STARTER_FOLDER)
     path = Path(name).expanduser()
-    if path.is_dir():
+    if name and path.is_dir():
         return _folder_card(name, path)
     if path.is_file():
         return _file_card(name, path)
@@ -260,7 +260,10 @@ def _vae_scale(folder: Path) -> int:
 
 
 def _is_path(name: str) -> bool:
-    return name.startswith(("/", ".", "~")) or Path(name).suffix in {".safetensors", *PICKLE_SUFFIXES}
+    """Whether a name that leads nowhere was meant as a path: it looks like one, or begins with a folder that is."""
+    parent = Path(name).parent
+    looks_like_path = name.startswith(("/", ".", "~")) or Path(name).suffix in {".safetensors", *PICKLE_SUFFIXES}
+    return looks_like_path or (parent != Path() and parent.is_dir())
 
 
 def _unknown(name: str) -> Problem:
