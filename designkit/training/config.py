@@ -50,6 +50,7 @@ class AutoencoderRecipe(_Strict):
     kl_weight: float = 1e-6
     equivariance_share: float = Field(default=0.15, description="share of steps that also train the halved latent")
     training: Schedule
+    decoder_training: Schedule
 
 
 class TextEncoderRecipe(_Strict):

@@ -20,6 +20,9 @@ from designkit.values import Size
 
 CROP = Size(width=128, height=128)
 _FIRST_LOG_VARIANCE = -5.0
+_NUM_SCALE_SCENES = 256
+_DECODER_SCENES = 10**7  # the first scene that the decoder's own training sees
+_LATENT_ERROR = 0.15  # the largest standard deviation of the noise on its latents, as a denoiser leaves it
 
 
 def build_autoencoder(recipe: AutoencoderRecipe) -> AutoencoderKL:
@@ -82,6 +85,81 @@ class AutoencoderTask:
         return [{"params": list(self.module.parameters()), "lr": learning_rate}]
 
 
+class DecoderTask:
+    """Sharpen the decoder alone, on whole scenes and slightly wrong latents; the latent space stays as it is."""
+
+    def __init__(self, autoencoder: AutoencoderKL, recipe: AutoencoderRecipe, *, seed: int) -> None:
+        self.seed = seed
+        self.autoencoder = autoencoder
+        autoencoder.encoder.requires_grad_(False)
+        autoencoder.quant_conv.requires_grad_(False)
+        self.module = _Decoding(autoencoder, recipe)
+
+    def batch(self, step: int, size: int) -> dict[str, Any]:
+        """`size` whole scenes that the first training did not meet, with the noise laid on their latents."""
+        scenes = [training_scene(_DECODER_SCENES + step * size + index, seed=self.seed) for index in range(size)]
+        rng = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+        shape = (size, self.autoencoder.config.latent_channels, CROP.height // 8, CROP.width // 8)
+        strength = _LATENT_ERROR * torch.rand((size, 1, 1, 1), generator=rng)
+        return {
+            "pixels": pictures_to_tensor([render(scene, CROP) for scene in scenes]),
+            "noise": strength * torch.randn(shape, generator=rng),
+        }
+
+    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
+        """One group: the decoder's weights at the schedule's rate."""
+        return [{"params": [p for p in self.module.parameters() if p.requires_grad], "lr": learning_rate}]
+
+
+@torch.no_grad()
+def standardise_latents(autoencoder: AutoencoderKL, *, seed: int) -> None:
+    """Give each latent channel mean 0 and standard deviation 1 over training scenes; pictures stay the same.
+
+    The shift and scale go into the 1 x 1 convolutions on either side of the latent, so that `scaling_factor`
+    is 1 and any Stable Diffusion pipeline reads the model as it is.
+    """
+    channels = autoencoder.config.latent_channels
+    total, squares, count = torch.zeros(channels), torch.zeros(channels), 0
+    for start in range(0, _NUM_SCALE_SCENES, 16):
+        scenes = [training_scene(index, seed=seed) for index in range(start, start + 16)]
+        pixels = pictures_to_tensor([render(scene, CROP) for scene in scenes]).to(autoencoder.device)
+        latents = autoencoder.encode(pixels).latent_dist.mean.float().cpu().transpose(0, 1).flatten(1)
+        total, squares, count = total + latents.sum(1), squares + latents.square().sum(1), count + latents.shape[1]
+    mean = (total / count).to(autoencoder.device)
+    deviation = (squares / count).to(autoencoder.device).sub(mean.square()).sqrt()
+    into, out_of = autoencoder.quant_conv, autoencoder.post_quant_conv
+    out_of.bias += out_of.weight[:, :, 0, 0] @ mean
+    out_of.weight *= deviation[None, :, None, None]
+    into.weight[:channels] /= deviation[:, None, None, None]
+    into.bias[:channels] = (into.bias[:channels] - mean) / deviation
+    into.bias[channels:] -= 2 * deviation.log()
+    autoencoder.register_to_config(scaling_factor=1.0)
+
+
+class _Decoding(torch.nn.Module):
+    def __init__(self, autoencoder: AutoencoderKL, recipe: AutoencoderRecipe) -> None:
+        super().__init__()
+        self.autoencoder = autoencoder
+        self.recipe = recipe
+
+    def forward(self, batch: dict[str, Any]) -> tuple[torch.Tensor, dict[str, float]]:
+        pixels = batch["pixels"].to(self.autoencoder.device)
+        with torch.no_grad():
+            latent = self.autoencoder.encode(pixels).latent_dist.mean.float()
+        drawn = self.autoencoder.decode(latent + batch["noise"].to(latent.device)).sample
+        loss = picture_distance(drawn, pixels, self.recipe.gradient_weight)
+        return loss, {"distance": float(loss.detach())}
+
+
+def picture_distance(drawn: torch.Tensor, truth: torch.Tensor, gradient_weight: float) -> torch.Tensor:
+    """Mean absolute difference of pixels [N, 3, H, W], and of their differences to the next pixel, weighted."""
+    drawn = drawn.float()
+    loss = functional.l1_loss(drawn, truth)
+    for axis in (2, 3):
+        loss = loss + gradient_weight * functional.l1_loss(drawn.diff(dim=axis), truth.diff(dim=axis))
+    return loss
+
+
 class _Reconstruction(torch.nn.Module):
     def __init__(self, autoencoder: AutoencoderKL, recipe: AutoencoderRecipe) -> None:
         super().__init__()
@@ -92,17 +170,10 @@ class _Reconstruction(torch.nn.Module):
         pixels: torch.Tensor = batch["pixels"]  # [N, 3, H, W] in [-1, 1]
         posterior = self.autoencoder.encode(pixels).latent_dist
         latent = posterior.mean + posterior.std * batch["noise"].to(pixels.device)
-        loss = self._distance(self.autoencoder.decode(latent).sample, pixels)
+        loss = picture_distance(self.autoencoder.decode(latent).sample, pixels, self.recipe.gradient_weight)
         plain = float(loss.detach())
         if batch["halve"]:
             small = self.autoencoder.decode(functional.avg_pool2d(latent, 2)).sample
-            loss = loss + 0.25 * self._distance(small, functional.avg_pool2d(pixels, 2))
+            loss = loss + 0.25 * picture_distance(small, functional.avg_pool2d(pixels, 2), self.recipe.gradient_weight)
         kl = posterior.kl().mean()
         return loss + self.recipe.kl_weight * kl, {"l1": plain, "kl": float(kl.detach())}
-
-    def _distance(self, drawn: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        drawn = drawn.float()
-        loss = functional.l1_loss(drawn, truth)
-        for axis in (2, 3):
-            loss = loss + self.recipe.gradient_weight * functional.l1_loss(drawn.diff(dim=axis), truth.diff(dim=axis))
-        return loss

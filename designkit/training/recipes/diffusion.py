@@ -18,16 +18,12 @@ from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, StableDiffusio
 from transformers import CLIPTextModel
 
 from designkit.files import write_durably
-from designkit.starter.renderer import render
-from designkit.starter.scenes import training_scene
 from designkit.training.config import DiffusionRecipe
 from designkit.training.loop import StepReport, train
-from designkit.training.recipes.autoencoder import CROP, AutoencoderTask, pictures_to_tensor
+from designkit.training.recipes.autoencoder import AutoencoderTask, DecoderTask, standardise_latents
 from designkit.training.recipes.denoiser import DenoiserTask, build_denoiser, build_scheduler
 from designkit.training.recipes.text_encoder import TextEncoderTask, build_text_encoder, build_tokenizer
 from designkit.values import Size
-
-_NUM_SCALE_SCENES = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +53,7 @@ def train_diffusion(recipe: DiffusionRecipe, out: Path, *, threads: int | None =
     for report in train(pictures, recipe.autoencoder.training, checkpoints / "autoencoder"):
         yield StageReport(stage="autoencoder", report=report)
     autoencoder = pictures.autoencoder.eval().requires_grad_(False)
-    autoencoder.register_to_config(scaling_factor=latent_scale(autoencoder, seed=recipe.seed))
+    standardise_latents(autoencoder, seed=recipe.seed)
 
     sizes = [Size(width=int(width), height=int(height)) for width, height in (text.split("x") for text in recipe.sizes)]
     denoiser = build_denoiser(
@@ -69,21 +65,11 @@ def train_diffusion(recipe: DiffusionRecipe, out: Path, *, threads: int | None =
     )
     for report in train(task, recipe.denoiser.training, checkpoints / "denoiser"):
         yield StageReport(stage="denoiser", report=report)
+
+    sharper = DecoderTask(autoencoder.requires_grad_(True), recipe.autoencoder, seed=recipe.seed)
+    for report in train(sharper, recipe.autoencoder.decoder_training, checkpoints / "decoder"):
+        yield StageReport(stage="decoder", report=report)
     export_pipeline(out, denoiser=denoiser, encoder=text.module.encoder, autoencoder=autoencoder, recipe=recipe)
-
-
-@torch.no_grad()
-def latent_scale(autoencoder: AutoencoderKL, *, seed: int) -> float:
-    """One over the standard deviation of the latents of training scenes."""
-    total = torch.zeros((), dtype=torch.float64)
-    count = 0
-    for start in range(0, _NUM_SCALE_SCENES, 16):
-        scenes = [training_scene(index, seed=seed) for index in range(start, start + 16)]
-        pixels = pictures_to_tensor([render(scene, CROP) for scene in scenes]).to(autoencoder.device)
-        mean = autoencoder.encode(pixels).latent_dist.mean.double()
-        total += mean.square().sum().cpu()
-        count += mean.numel()
-    return float((count / total).sqrt())
 
 
 def export_pipeline(
