@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from designkit.starter.colours import COLOURS
 from designkit.starter.subjects import SUBJECTS
@@ -86,12 +86,19 @@ def random_scene(rng: random.Random) -> Scene:
     )  # fmt: skip
 
 
-def training_scene(index: int, *, seed: int = 0) -> Scene:
-    """Training scene number `index`: the same for ever, and never a held-out one."""
+def training_scene(index: int, *, seed: int = 0, simple: bool = False) -> Scene:
+    """Training scene number `index`: the same for ever, and never a held-out one.
+
+    A `simple` one shows a single subject without product or badge on a plain ground: what to learn first.
+    """
     rng = random.Random(f"{seed}/{index}")
     while True:
         scene = random_scene(rng)
-        if not is_held_out(scene):
+        if simple:
+            scene = replace(
+                scene, count=1, product=None, product_colour=None, badge=None, background="plain", second=None
+            )
+        if not is_held_out(scene) and scene.colour not in (scene.first, scene.second, scene.badge):
             return scene
 
 

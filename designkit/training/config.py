@@ -70,8 +70,11 @@ class DenoiserRecipe(_Strict):
     channels: tuple[int, ...] = (64, 128, 256)
     transformer_layers: tuple[int, ...] = (1, 1, 1)
     num_scenes: int = Field(default=60_000, description="scenes whose latents are kept; captions are drawn afresh")
+    num_simple_scenes: int = Field(
+        default=10_000, description="how many of them, the first, show one thing on plain ground"
+    )
     fresh_share: float = Field(
-        default=0.5, description="share of a batch's size that is encoded anew until all are kept"
+        default=0.25, description="share of a batch's size that is encoded anew until all are kept"
     )
     text_rate: float = Field(default=0.5, description="text encoder's learning rate over the UNet's")
     caption_dropout: float = 0.1

@@ -19,7 +19,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from designkit.starter.captions import caption
 from designkit.starter.renderer import render
-from designkit.starter.scenes import training_scene
+from designkit.starter.scenes import Scene, training_scene
 from designkit.training.config import DenoiserRecipe
 from designkit.training.recipes.autoencoder import pictures_to_tensor
 from designkit.training.recipes.text_encoder import tokenize
@@ -69,36 +69,40 @@ def draw_timesteps(size: int, rng: torch.Generator) -> torch.Tensor:
 
 
 class SceneLatents:
-    """Latents of training scenes, encoded when first asked for and kept.
+    """Latents of training scenes of one size, encoded when first asked for and kept.
 
-    Scene numbers run on for ever; `take` encodes `fresh` new ones a step until `capacity` are kept, then
-    draws among those. Which are drawn follows from the step alone, so that a stopped run goes on alike.
+    The first `num_simple` scenes are simple ones. `take` encodes new scenes at every visit until `capacity`
+    are kept, then draws among those; which are drawn follows from the visit's number alone, so that a
+    stopped run goes on alike.
     """
 
-    def __init__(self, autoencoder: AutoencoderKL, size: Size, *, capacity: int, first_scene: int, seed: int) -> None:
+    def __init__(
+        self, autoencoder: AutoencoderKL, size: Size, *, capacity: int, num_simple: int, first_scene: int, seed: int
+    ) -> None:
         self.autoencoder = autoencoder
         self.size = size
         self.capacity = capacity
+        self.num_simple = num_simple
         self.first_scene = first_scene
         self.seed = seed
         self.kept: list[torch.Tensor] = []
 
-    def take(self, visits: int, fresh: int, size: int, rng: random.Random) -> tuple[list[int], torch.Tensor]:
-        """Scene numbers and scaled latents [size, C, H / 8, W / 8] for the visit that follows `visits` others."""
-        self._fill(min(self.capacity, max(size, (visits + 1) * fresh)))
-        known = min(self.capacity, max(size, (visits + 1) * fresh))
-        newest = list(range(max(0, known - fresh), known)) if known < self.capacity else []
+    def take(self, visit: int, fresh: int, size: int, rng: random.Random) -> tuple[list[Scene], torch.Tensor]:
+        """Scenes of visit number `visit` and their latents [size, C, H / 8, W / 8]; `fresh` of them are new."""
+        known = min(self.capacity, size + visit * fresh)
+        self._fill(known)
+        newest = list(range(known - fresh, known)) if known < self.capacity else []
         picked = newest + [rng.randrange(known) for _ in range(size - len(newest))]
-        return [self.first_scene + index for index in picked], torch.stack(
-            [self.kept[index] for index in picked]
-        ).float()
+        return [self._scene(index) for index in picked], torch.stack([self.kept[index] for index in picked]).float()
+
+    def _scene(self, index: int) -> Scene:
+        return training_scene(self.first_scene + index, seed=self.seed, simple=index < self.num_simple)
 
     @torch.no_grad()
     def _fill(self, count: int) -> None:
         while len(self.kept) < count:
             numbers = range(len(self.kept), min(count, len(self.kept) + _ENCODE_AT_ONCE))
-            scenes = [training_scene(self.first_scene + number, seed=self.seed) for number in numbers]
-            pixels = pictures_to_tensor([render(scene, self.size) for scene in scenes])
+            pixels = pictures_to_tensor([render(self._scene(number), self.size) for number in numbers])
             with torch.autocast(pixels.device.type, torch.bfloat16):
                 mean = self.autoencoder.encode(pixels.to(self.autoencoder.device)).latent_dist.mean
             self.kept += list((mean.float() * self.autoencoder.config.scaling_factor).cpu().half())
@@ -120,7 +124,12 @@ class DenoiserTask:
         share = {size: self.sizes.count(size) / len(self.sizes) for size in distinct}
         self.latents = {
             size: SceneLatents(
-                autoencoder, size, capacity=round(recipe.num_scenes * share[size]), first_scene=place * 10**8, seed=seed
+                autoencoder,
+                size,
+                capacity=round(recipe.num_scenes * share[size]),
+                num_simple=round(recipe.num_simple_scenes * share[size]),
+                first_scene=place * 10**8,
+                seed=seed,
             )
             for place, size in enumerate(distinct)
         }
@@ -130,10 +139,10 @@ class DenoiserTask:
         rng = random.Random(f"denoiser/{self.seed}/{step}")
         picture_size = self.sizes[step % len(self.sizes)]
         round_number, place = divmod(step, len(self.sizes))
-        visits = round_number * self.sizes.count(picture_size) + self.sizes[:place].count(picture_size)
+        visit = round_number * self.sizes.count(picture_size) + self.sizes[:place].count(picture_size)
         fresh = round(self.recipe.fresh_share * size)
-        numbers, latents = self.latents[picture_size].take(visits, fresh, size, rng)
-        texts = [caption(training_scene(number, seed=self.seed), rng).text for number in numbers]
+        scenes, latents = self.latents[picture_size].take(visit, fresh, size, rng)
+        texts = [caption(scene, rng).text for scene in scenes]
         texts = ["" if rng.random() < self.recipe.caption_dropout else text for text in texts]
         noise_rng = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
         return {
