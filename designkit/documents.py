@@ -153,6 +153,17 @@ def suggest(word: str, choices: Sequence[str]) -> str:
     return f"choose from: {listed}" if choices else "remove it"
 
 
+def describe(node: Node) -> str:
+    """A value as an error names it: its text in quotes, cut short, or what it is instead of text."""
+    if isinstance(node.value, Mapping):
+        return "a mapping"
+    if isinstance(node.value, tuple):
+        return "a list"
+    if node.value is None:
+        return "nothing"
+    return repr(node.value if len(node.value) <= 40 else node.value[:37] + "...")
+
+
 class _Builder:
     """Turns the parser's events into nodes without recursion, and collects what is refused on the way."""
 
@@ -339,7 +350,7 @@ def _wording(detail: dict[str, Any], model: type[BaseModel], node: Node, last: s
     """What is wrong, and what to do, in the words of the person who wrote the file."""
     kind: str = detail["type"]
     context: dict[str, Any] = detail.get("ctx") or {}
-    found = _describe(node)
+    found = describe(node)
     if kind == "extra_forbidden":
         return f"unknown key {last!r}", suggest(last, _keys_at(model, detail["loc"][:-1]))
     if kind == "missing":
@@ -369,16 +380,6 @@ def _wording(detail: dict[str, Any], model: type[BaseModel], node: Node, last: s
     if kind in ("too_short", "string_too_short"):
         return "nothing is written here", "write at least one value, or remove the line"
     return str(detail["msg"]), context.get("fix")
-
-
-def _describe(node: Node) -> str:
-    if isinstance(node.value, Mapping):
-        return "a mapping"
-    if isinstance(node.value, tuple):
-        return "a list"
-    if node.value is None:
-        return "nothing"
-    return repr(node.value if len(node.value) <= 40 else node.value[:37] + "...")
 
 
 def _keys_at(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:

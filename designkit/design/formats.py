@@ -87,7 +87,7 @@ _PIXELS = re.compile(r"(-?\d{1,9})\s*[x\N{MULTIPLICATION SIGN}]\s*(-?\d{1,9})", 
 
 def resolve_size(text: str) -> Size:
     """The size that a name (`square`, `iab/300x250`) or pixels (`1024x768`) stand for; raises InputRefused."""
-    name = text.strip().lower()
+    name, text = text.strip().lower(), text if len(text) <= 40 else text[:37] + "..."
     if name in FORMATS:
         return FORMATS[name].size
     pixels = _PIXELS.fullmatch(name)
@@ -115,7 +115,7 @@ def _advice(name: str) -> str:
     import difflib
 
     # The last part of a name alone (`a4`, `300x600`) is the commonest slip.
-    ends = [known for known in FORMATS if known.partition("/")[2] == name]
+    ends = [known for known in FORMATS if name and known.partition("/")[2] == name]
     near = ends or difflib.get_close_matches(name, list(FORMATS), n=1, cutoff=0.6)
     if near:
         return f"did you mean {near[0]!r}?"

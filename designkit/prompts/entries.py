@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, cast
 
-from designkit.documents import Node, suggest, validate
+from designkit.documents import Node, describe, suggest, validate
 from designkit.errors import InputRefused, Problem
 from designkit.prompts.schema import PromptDocument, RowDocument
 from designkit.prompts.seeds import Seeds, parse_seeds
@@ -130,7 +130,7 @@ class _Reader:
             elif isinstance(below.value, Mapping):
                 axes.append(Axis(name, tuple(self.keyed_values(below, key))))
             elif below.value is not None:
-                message = f"an axis needs a list of values, found {below.value!r}"
+                message = f"an axis needs a list of values, found {describe(below)}"
                 self.report(
                     below, "axis-values", message, key=key, fix="write [first, second], or one '- value' a line"
                 )
@@ -148,7 +148,7 @@ class _Reader:
                 fix = "quote text that holds ': ' or begins with {, or write 'key: value' lines without dashes"
                 self.report(item, "axis-values", "a value must be text", key=key, fix=fix)
             elif item.value in seen:
-                self.report(item, "duplicate-value", f"{item.value!r} is given twice", key=key, fix="keep one")
+                self.report(item, "duplicate-value", f"{describe(item)} is given twice", key=key, fix="keep one")
             else:
                 seen.add(item.value)
                 yield from self.values(item.value, item, item.value, key)
