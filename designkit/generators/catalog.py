@@ -77,17 +77,18 @@ DRAFT_CARD = ModelCard(
 class ModelFacts:
     """What a model's own `designkit.json` (beside model_index.json) says about it; every key may be left out.
 
-        {"licence": "apache-2.0", "commercial_use": "yes", "native_sizes": [[128, 128], [96, 160]],
-         "any_size": false, "notes": ["..."],
+        {"licence": "apache-2.0", "commercial_use": "yes", "notes": ["flat art only"],
+         "native_sizes": ["128x128", "96x160"], "any_size": false,
          "defaults": {"steps": 20, "guidance": 4.0, "scheduler": "dpm++", "guidance_rescale": 0.5}}
 
-    Sizes are [width, height] in pixels. With `any_size` false only the native sizes are drawn.
+    Sizes are width x height in pixels. Where there are native sizes, only these are drawn, unless `any_size`
+    is true.
     """
 
     licence: str | None = None
     commercial_use: Literal["yes", "no", "ask"] | None = None
     native_sizes: tuple[Size, ...] = ()
-    any_size: bool = True
+    any_size: bool = False
     notes: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
@@ -99,15 +100,18 @@ def read_facts(folder: Path) -> ModelFacts:
         return ModelFacts()
     values = read_json(path)
     try:
-        values["native_sizes"] = tuple(
-            Size(width=int(width), height=int(height)) for width, height in values.get("native_sizes", ())
-        )
+        values["native_sizes"] = tuple(_read_size(text) for text in values.get("native_sizes", ()))
         values["notes"] = tuple(map(str, values.get("notes", ())))
         return ModelFacts(**values)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, AttributeError) as error:
         raise ModelRefused(
             Problem(code="model-file-damaged", file=str(path), message=f"cannot be used: {error}")
         ) from None
+
+
+def _read_size(text: str) -> Size:
+    width, height = text.split("x")
+    return Size(width=int(width), height=int(height))
 
 
 def _folder_card(name: str, folder: Path, *, revision: str | None = None) -> ModelCard:
@@ -215,7 +219,7 @@ def _card(
         size_multiple=drawing.vae_scale * family.grid,
         min_side_px=min(64, *(min(size.width, size.height) for size in native)),
         max_pixels=max(family.max_pixels, *(size.width * size.height for size in native)),
-        accepts=family.accepts if facts.any_size else family.accepts - {"size"},
+        accepts=family.accepts - {"size"} if facts.native_sizes and not facts.any_size else family.accepts,
         default_steps=_first(facts.defaults.get("steps"), known and known.steps, family.steps),
         default_guidance=_first(facts.defaults.get("guidance"), known and known.guidance, family.guidance),
         pipeline=pipeline,

@@ -76,7 +76,7 @@ def test_the_trained_size_is_read_from_the_models_configuration(model):
 
 def test_a_models_own_facts_come_first(model):
     facts = {
-        "licence": "cc-by-nc-4.0", "native_sizes": [[128, 128], [96, 160]], "any_size": False,
+        "licence": "cc-by-nc-4.0", "native_sizes": ["128x128", "96x160"],
         "notes": ["flat art only"], "defaults": {"steps": 12, "guidance": 3.5},
     }  # fmt: skip
     (model / "designkit.json").write_text(json.dumps(facts))
@@ -84,10 +84,15 @@ def test_a_models_own_facts_come_first(model):
     assert (card.licence, card.commercial_use) == ("cc-by-nc-4.0", "no")
     assert card.native_sizes == (Size(width=128, height=128), Size(width=96, height=160))
     assert "size" not in card.accepts
+    (model / "designkit.json").write_text(json.dumps({**facts, "any_size": True}))
+    assert "size" in find_card(str(model)).accepts
     assert (card.default_steps, card.default_guidance, card.notes) == (12, 3.5, ("flat art only",))
 
 
-@pytest.mark.parametrize("facts", ['{"licens": "mit"}', '{"native_sizes": [[1]]}', '{"native_sizes": 3}', "[]", "{"])
+@pytest.mark.parametrize(
+    "facts",
+    ['{"licens": "mit"}', '{"native_sizes": ["64"]}', '{"native_sizes": [3]}', '{"native_sizes": 3}', "[]", "{"],
+)
 def test_facts_that_cannot_be_read_are_refused(facts, model):
     (model / "designkit.json").write_text(facts)
     with pytest.raises(ModelRefused, match=r"designkit\.json"):

@@ -350,7 +350,7 @@ BUILDERS: dict[str, Callable] = {
 }
 
 
-TINY_FACTS: dict[str, object] = {"native_sizes": [[64, 64]], "defaults": {"steps": 2}}
+TINY_FACTS: dict[str, object] = {"native_sizes": ["64x64"], "any_size": True, "defaults": {"steps": 2}}
 
 
 def save(pipeline_class: str, folder: Path, *, licence: str = "apache-2.0", facts: dict | None = None) -> Path:
