@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -48,37 +49,51 @@ def kill_and_compare(place: Path, *, num_kills: int, seed: int) -> Tally:
     """Kill runs below `place` that many times in all; every fault found is a line of the tally."""
     chance = random.Random(seed)
     (place / "kill.yaml").write_text(PROMPTS)
-    began = time.monotonic()
-    run("plan", "kill.yaml", cwd=place)
-    starting = time.monotonic() - began
     whole = run("generate", "kill.yaml", "--out", "whole", cwd=place)
-    seconds = time.monotonic() - began - starting
     assert whole.returncode == 0, whole.stderr
     expected = files(place / "whole" / "kill")
     tally = Tally()
     while tally.num_kills < num_kills:
         out = f"killed-{tally.num_runs}"
         tally.num_runs += 1
-        finished = False
-        while not finished:
+        is_finished = False
+        while not is_finished:
             process = start("generate", "kill.yaml", "--out", out, cwd=place)
-            if tally.num_kills < num_kills:
-                # One kill in three comes at any instant, the others soon after drawing begins, so that a run is
-                # killed several times before it gets to its end.
-                anywhere, drawing = chance.uniform(0.0, seconds), starting + chance.uniform(0.0, 0.3 * seconds)
-                time.sleep(anywhere if chance.random() < 1 / 3 else drawing)
+            # A run that has all its pictures is let go on every other time, or it would be killed for ever.
+            has_all = _num_recorded(place / out / "kill") == NUM_IMAGES
+            if tally.num_kills < num_kills and not (has_all and chance.random() < 0.5):
+                _wait_for_some_instant(process, place / out / "kill", chance)
                 process.send_signal(signal.SIGKILL)
             _, stderr = process.communicate()
-            finished = process.returncode == 0
+            is_finished = process.returncode == 0
             if process.returncode == -signal.SIGKILL:
                 tally.num_kills += 1
-                manifest = place / out / "kill" / "manifest.jsonl"
-                tally.kills_by_images_done.append(manifest.read_bytes().count(b"\n") if manifest.exists() else 0)
-            elif not finished:
+                tally.kills_by_images_done.append(_num_recorded(place / out / "kill"))
+            elif not is_finished:
                 tally.faults.append(f"{out}: exit code {process.returncode}: {stderr}")
                 break
         tally.faults += _differences(out, expected, files(place / out / "kill"))
     return tally
+
+
+def _wait_for_some_instant(process: subprocess.Popen[str], folder: Path, chance: random.Random) -> None:
+    """Wait until a random number of images more is recorded (or none, or all), and then for a random moment.
+
+    So kills fall into starting, drawing and finishing alike, however fast the machine is.
+    """
+    num_more = chance.choice([-1, -1, -1, *range(1, 20), NUM_IMAGES])
+    if num_more < 0:
+        time.sleep(chance.uniform(0.0, 0.3))
+        return
+    goal = min(NUM_IMAGES, _num_recorded(folder) + num_more)
+    while _num_recorded(folder) < goal and process.poll() is None:
+        time.sleep(0.001)
+    time.sleep(chance.uniform(0.0, 0.02 if goal < NUM_IMAGES else 0.5))
+
+
+def _num_recorded(folder: Path) -> int:
+    manifest = folder / "manifest.jsonl"
+    return manifest.read_bytes().count(b"\n") if manifest.exists() else 0
 
 
 def _differences(name: str, expected: dict[str, bytes], found: dict[str, bytes]) -> list[str]:
