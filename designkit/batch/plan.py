@@ -11,7 +11,6 @@ What the model cannot do is refused or reported here, before any weights load; t
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -19,10 +18,10 @@ from itertools import islice
 from typing import Any, TextIO
 
 from designkit.batch.drawing import choose_drawn_size, enlargement
+from designkit.batch.looks import find_duplicates, look_of, sizes_of
 from designkit.design.formats import resolve_size
 from designkit.errors import InputRefused, ModelRefused, Problem
 from designkit.generators.base import ModelCard, Setting
-from designkit.prompts.entries import Entry
 from designkit.prompts.expand import Expansion, Variant
 from designkit.prompts.file import PromptFile
 from designkit.prompts.file import read_prompts as read_prompt_files
@@ -33,6 +32,7 @@ MAX_IMAGES = 10_000
 """More images than this are made only when a number is asked for."""
 
 MAX_CHECKED_VARIANTS = 10_000
+NUM_WORD_CHECKED_VARIANTS = 200  # of a plan that is larger
 MAX_WORD_WARNINGS = 50
 
 # What a PNG of a design takes, from flat shapes (less) to photographs (more); for estimates only.
@@ -56,8 +56,8 @@ class Plan:
     """Everything that a prompt file asks of a model, decided and counted, but not yet expanded.
 
     `count` is the exact number of images: variants x sizes x seeds, less those that come out the same, at most
-    `limit`. (Beyond 10,000 variants, those that come out the same are not looked for; `requests` leaves them
-    out all the same.) `num_variants` is the number of variants that the file's sample takes. `drawn` tells at
+    `limit`. (Beyond 10,000 variants, those that come out the same are not looked for, and of their words only a part is
+    checked; `requests` leaves out what comes out the same even so.) `num_variants` is the number of variants that the file's sample takes. `drawn` tells at
     which size each asked for is drawn. `warnings` has what the model will not honour, once each.
     """
 
@@ -83,7 +83,7 @@ class Plan:
 
     def estimate(self, seconds_per_image: float) -> Estimate:
         """What the plan will take, at this speed, on average over its sizes."""
-        sizes = [_sizes(entry, self.card) for entry in self.file.entries[:1000]]
+        sizes = [sizes_of(entry, self.card) for entry in self.file.entries[:1000]]
         areas = [size.width * size.height for row in sizes for size in row]
         bytes_each = max(_PNG_BYTES_PER_PIXEL * sum(areas) / len(areas), _PNG_BYTES_AT_LEAST)
         return Estimate(seconds=self.count * seconds_per_image, disk_bytes=int(self.count * bytes_each))
@@ -138,16 +138,15 @@ def make_plan(
         fix = "exclude fewer combinations"
         raise InputRefused(file.problem("no-variants", "no combination is left to make", key="exclude", fix=fix))
     num_variants = sample_size(expansion.total, file.sample)
-    duplicates, texts = 0, list[Variant]()
-    if num_variants <= MAX_CHECKED_VARIANTS:
-        texts = list(expansion.sample(words))
-        duplicates = _num_duplicates(file, card, texts)
+    num_checked = num_variants if num_variants <= MAX_CHECKED_VARIANTS else NUM_WORD_CHECKED_VARIANTS
+    variants = list(islice(expansion.sample(words), num_checked))
+    duplicates, example = find_duplicates(file, card, variants) if num_variants == len(variants) else (0, "")
     count = _num_images(file, card, expansion, num_variants) - duplicates
     warnings = [*file.warnings, *_setting_warnings(file, card), *_size_warnings(file, drawn)]
     warnings += _sample_warnings(file, expansion.total, num_variants)
     if duplicates:
-        warnings.append(_duplicate_warning(file, card, texts, duplicates))
-    warnings += _word_warnings(file, card, texts or list(islice(expansion.sample(words), 100)), check_prompts)
+        warnings.append(_duplicate_warning(file, duplicates, example))
+    warnings += _word_warnings(file, card, variants, check_prompts)
     is_asked_for = limit is not None or file.sample.count is not None
     too_many = _too_many(file, count) if count > MAX_IMAGES and not is_asked_for else None
     if too_many is not None:
@@ -199,8 +198,8 @@ class _Maker:
 
     def requests(self, variant: Variant) -> Iterator[ImageRequest]:
         entry = self.file.entries[variant.entry]
-        look = _look(variant, entry, self.card)
-        for size in _sizes(entry, self.card):
+        look = look_of(variant, entry, self.card)
+        for size in sizes_of(entry, self.card):
             for seed in entry.seeds:
                 request = ImageRequest(
                     id="",
@@ -218,35 +217,6 @@ class _Maker:
                 )
                 name = request_id(request, self.card, variant=self.file.model.variant, adapters=self.fingerprints)
                 yield replace(request, id=name)
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """What sets the look of a variant, as far as the model honours it."""
-
-    prompt: str
-    negative: str
-    steps: int | None
-    guidance: float | None
-    scheduler: str | None
-
-
-def _look(variant: Variant, entry: Entry, card: ModelCard) -> _Look:
-    takes = card.accepts
-    steps = entry.steps if entry.steps is not None else card.default_steps
-    guidance = entry.guidance if entry.guidance is not None else card.default_guidance
-    return _Look(
-        variant.prompt,
-        variant.negative if "negative" in takes else "",
-        steps if "steps" in takes else None,
-        guidance if "guidance" in takes else None,
-        entry.scheduler if "scheduler" in takes else None,
-    )
-
-
-def _sizes(entry: Entry, card: ModelCard) -> tuple[Size, ...]:
-    """The sizes of an entry, each once; the model's default where none is named."""
-    return tuple(dict.fromkeys(map(resolve_size, entry.sizes))) or card.native_sizes[:1]
 
 
 def _brand_words(file: PromptFile, problems: list[Problem]) -> dict[str, str]:
@@ -315,7 +285,7 @@ def _fingerprint(adapter: Adapter) -> str:
 
 def _num_images(file: PromptFile, card: ModelCard, expansion: Expansion, num_variants: int) -> int:
     """Variants x sizes x seeds, also where rows have sizes and seeds of their own."""
-    each = [len(_sizes(entry, card)) * len(entry.seeds) for entry in file.entries]
+    each = [len(sizes_of(entry, card)) * len(entry.seeds) for entry in file.entries]
     if len(set(each)) == 1:
         return num_variants * each[0]
     if num_variants == expansion.total:
@@ -323,29 +293,9 @@ def _num_images(file: PromptFile, card: ModelCard, expansion: Expansion, num_var
     return sum(each[expansion.entry_at(place)] for place in sample_positions(expansion.total, file.sample))
 
 
-def _num_duplicates(file: PromptFile, card: ModelCard, variants: Sequence[Variant]) -> int:
-    """How many images come out the same as an earlier one."""
-    looks = Counter(_look(variant, file.entries[variant.entry], card) for variant in variants)
-    if len(looks) == len(variants):
-        return 0
-    seen: dict[_Look, set[tuple[Size, int]]] = {}
-    duplicates = 0
-    for variant in variants:
-        entry = file.entries[variant.entry]
-        look = _look(variant, entry, card)
-        if looks[look] > 1:
-            images = {(size, seed) for size in _sizes(entry, card) for seed in entry.seeds}
-            before = seen.setdefault(look, set())
-            duplicates += len(images & before)
-            before |= images
-    return duplicates
-
-
-def _duplicate_warning(file: PromptFile, card: ModelCard, variants: Sequence[Variant], duplicates: int) -> Problem:
-    looks = Counter(_look(variant, file.entries[variant.entry], card) for variant in variants)
-    repeated = next(look for look, times in looks.items() if times > 1)
+def _duplicate_warning(file: PromptFile, duplicates: int, example: str) -> Problem:
     made = "1 image comes" if duplicates == 1 else f"{duplicates:,} images come"
-    message = f"{made} out the same as another and will be made once, such as {_shorten(repeated.prompt)!r}"
+    message = f"{made} out the same as another and will be made once, such as {_shorten(example)!r}"
     fix = "make the values differ, or leave one of them out"
     return file.problem("duplicate-variant", message, key="prompt", fix=fix)
 

@@ -13,11 +13,17 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from designkit.batch import looks
 from designkit.batch.plan import MAX_IMAGES, Plan, make_plan, read_prompts
 from designkit.errors import InputRefused, ModelRefused, Problem
 from designkit.generators.base import ModelCard
 from designkit.generators.catalog import DRAFT_CARD
+from designkit.prompts.entries import Entry
+from designkit.prompts.seeds import parse_seeds
+from designkit.prompts.template import parse_template
 from designkit.values import ImageRequest, Size
 
 ROOT = Path(__file__).parents[2]
@@ -206,6 +212,26 @@ def test_rows_that_share_only_some_seeds_are_counted_exactly(tmp_path: Path):
     plan = plan_of(path, card=DRAFT_CARD)
     assert plan.count == len(list(plan.requests())) == 4 + 2 + 10 + 1
     assert codes(plan) == ["duplicate-variant"]
+
+
+def test_rows_of_all_seeds_that_there_are_are_compared_at_once(tmp_path: Path):
+    text = "prompt,seeds,sizes\na,0-4294967295,8x8\na,7,8x8\na,7,9x9\n{a|b|a},5-4294967290,8x8\n"
+    assert plan_of(write(tmp_path, text, "rows.csv"), card=DRAFT_CARD).count == 2**32 + 7 + (2**32 - 10)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.integers(0, 5), st.sampled_from(["8x8", "9x9"])), min_size=2, max_size=6)
+)
+def test_ranges_of_seeds_are_compared_as_single_seeds_are(rows: list[tuple[int, int, str]]):
+    def entry(first: int, more: int, size: str) -> Entry:
+        seeds = parse_seeds([f"{first}-{first + more}", "90"])
+        return Entry(prompt=parse_template("a")[0], negative=parse_template("")[0], sizes=(size,), seeds=seeds)
+
+    entries = [entry(*row) for row in rows]
+    one_by_one = looks._num_repeated(entries, CARD)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(looks, "_FEW_IMAGES", 0)
+        assert looks._num_repeated(entries, CARD) == one_by_one
 
 
 def test_rows_with_their_own_sizes_and_seeds_are_counted_exactly(tmp_path: Path):
