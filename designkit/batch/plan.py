@@ -56,9 +56,10 @@ class Plan:
     """Everything that a prompt file asks of a model, decided and counted, but not yet expanded.
 
     `count` is the exact number of images: variants x sizes x seeds, less those that come out the same, at most
-    `limit`. (Beyond 10,000 variants, those that come out the same are not looked for, and of their words only a part is
-    checked; `requests` leaves out what comes out the same even so.) `num_variants` is the number of variants that the file's sample takes. `drawn` tells at
-    which size each asked for is drawn. `warnings` has what the model will not honour, once each.
+    `limit`. (Beyond 10,000 variants, those that come out the same are not looked for, and of their words only a
+    part is checked; `requests` leaves out what comes out the same even so.) `num_variants` is the number of
+    variants that the file's sample takes. `drawn` tells at which size each one asked for is drawn. `warnings`
+    has what the model will not honour, once each.
     """
 
     file: PromptFile
@@ -142,15 +143,16 @@ def make_plan(
     variants = list(islice(expansion.sample(words), num_checked))
     duplicates, example = find_duplicates(file, card, variants) if num_variants == len(variants) else (0, "")
     count = _num_images(file, card, expansion, num_variants) - duplicates
-    warnings = [*file.warnings, *_setting_warnings(file, card), *_size_warnings(file, drawn)]
-    warnings += _sample_warnings(file, expansion.total, num_variants)
-    if duplicates:
-        warnings.append(_duplicate_warning(file, duplicates, example))
-    warnings += _word_warnings(file, card, variants, check_prompts)
-    is_asked_for = limit is not None or file.sample.count is not None
-    too_many = _too_many(file, count) if count > MAX_IMAGES and not is_asked_for else None
-    if too_many is not None:
-        warnings.append(too_many)
+    too_many = _too_many(file, count, limit)
+    warnings = [
+        *file.warnings,
+        *_setting_warnings(file, card),
+        *_size_warnings(file, drawn),
+        *_sample_warnings(file, expansion.total, num_variants),
+        *_duplicate_warnings(file, duplicates, example),
+        *_word_warnings(file, card, variants, check_prompts),
+        *too_many,
+    ]
     return Plan(
         file=file,
         card=card,
@@ -159,7 +161,7 @@ def make_plan(
         limit=limit,
         drawn=drawn,
         warnings=tuple(dict.fromkeys(warnings)),
-        too_many=too_many,
+        too_many=next(iter(too_many), None),
         expansion=expansion,
         words=words,
     )
@@ -293,11 +295,13 @@ def _num_images(file: PromptFile, card: ModelCard, expansion: Expansion, num_var
     return sum(each[expansion.entry_at(place)] for place in sample_positions(expansion.total, file.sample))
 
 
-def _duplicate_warning(file: PromptFile, duplicates: int, example: str) -> Problem:
+def _duplicate_warnings(file: PromptFile, duplicates: int, example: str) -> Iterator[Problem]:
+    if not duplicates:
+        return
     made = "1 image comes" if duplicates == 1 else f"{duplicates:,} images come"
     message = f"{made} out the same as another and will be made once, such as {_shorten(example)!r}"
     fix = "make the values differ, or leave one of them out"
-    return file.problem("duplicate-variant", message, key="prompt", fix=fix)
+    yield file.problem("duplicate-variant", message, key="prompt", fix=fix)
 
 
 def _setting_warnings(file: PromptFile, card: ModelCard) -> Iterator[Problem]:
@@ -345,10 +349,13 @@ def _word_warnings(
         yield file.problem(found[-1].code, message, key="prompt")
 
 
-def _too_many(file: PromptFile, count: int) -> Problem:
+def _too_many(file: PromptFile, count: int, limit: int | None) -> tuple[Problem, ...]:
+    """The refusal of more images than anyone makes by mistake; none where a number was asked for."""
+    if count <= MAX_IMAGES or limit is not None or file.sample.count is not None:
+        return ()
     message = f"{count:,} images are asked for; more than {MAX_IMAGES:,} are made only when a number is given"
     fix = "write sample: {method: random, count: 24} in the file (or --set 'sample={method: random, count: 24}'), "
-    return file.problem("too-many-images", message, key="sample", fix=fix + "or take the first with --limit 24")
+    return (file.problem("too-many-images", message, key="sample", fix=fix + "or take the first with --limit 24"),)
 
 
 def _shorten(text: str) -> str:
