@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -29,12 +30,11 @@ def train_diffusion_command(
 
     plan = read_recipe(recipe, overrides or ())
     folder = out or Path("outputs") / plan.name
-    import time
-
+    from designkit.models.device import free_cores  # before torch: it decides how idle threads wait
     from designkit.training.recipes.diffusion import train_diffusion
 
     last, steps = 0.0, 0
-    for step in train_diffusion(plan, folder):
+    for step in train_diffusion(plan, folder, threads=free_cores()):
         steps += 1
         report = step.report
         if time.monotonic() - last < REPORT_SECONDS and report.progress < 1:

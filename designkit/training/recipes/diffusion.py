@@ -8,7 +8,6 @@ goes on with the first stage that has not ended.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,13 +33,13 @@ class StageReport:
     report: StepReport
 
 
-def train_diffusion(recipe: DiffusionRecipe, out: Path, *, threads: int | None = None) -> Iterator[StageReport]:
+def train_diffusion(recipe: DiffusionRecipe, out: Path, *, threads: int = 1) -> Iterator[StageReport]:
     """Train every stage that is not finished and write the pipeline to `out`.
 
-    `threads` sets torch's threads (None: the processor's free cores). Raises StorageError where `out` cannot
+    `threads` sets torch's threads. Raises StorageError where `out` cannot
     be written and TrainingStopped when a loss is not finite.
     """
-    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+    torch.set_num_threads(threads)
     torch.manual_seed(recipe.seed)
     checkpoints = out / "checkpoints"
     tokenizer = build_tokenizer(recipe.text_encoder, out / "tokenizer", seed=recipe.seed)
