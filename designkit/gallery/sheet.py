@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -43,15 +44,20 @@ class _Row:
     records: tuple[Record, ...]
     widths: tuple[int, ...]
     height: int
-    num_title_lines: int
 
     @property
     def width(self) -> int:
         return sum(self.widths) + _GAP_PX * (len(self.widths) - 1)
 
-    @property
-    def full_height(self) -> int:
-        return self.height + 10 + self.num_title_lines * _LINE_PX + _LINE_PX
+    def captions(self) -> list[list[str]]:
+        """The lines beneath each picture: what sets it apart, then its size and seed."""
+        return [
+            [
+                *_wrap(picture_title(record), _font(_TITLE_PX), width, max_lines=_MAX_TITLE_LINES),
+                _shorten(_legible(picture_detail(record)), _font(_DETAIL_PX), width),
+            ]
+            for record, width in zip(self.records, self.widths, strict=True)
+        ]
 
 
 def write_sheets(run: RunContents) -> tuple[Path, ...]:
@@ -85,19 +91,21 @@ def sheet_names(num_pictures: int) -> tuple[str, ...]:
 def draw_sheet(run: RunContents, records: Sequence[Record], place: str = "") -> Image.Image:
     """One page, RGB: a heading, then each picture with what sets it apart beneath it."""
     rows = _rows(records)
+    captions = [row.captions() for row in rows]
+    heights = [row.height + 10 + _LINE_PX * max(map(len, lines)) for row, lines in zip(rows, captions, strict=True)]
     width = max([760, *(row.width + 2 * _MARGIN_PX for row in rows)])
-    height = _HEADER_PX + sum(row.full_height + _GAP_PX for row in rows) + _MARGIN_PX - _GAP_PX
-    page = Image.new("RGB", (width, max(height, _HEADER_PX)), _GROUND)
+    height = _HEADER_PX + sum(height + _GAP_PX for height in heights) - _GAP_PX + _MARGIN_PX
+    page = Image.new("RGB", (width, height), _GROUND)
     draw = ImageDraw.Draw(page)
     _write_heading(draw, page.width, run, place)
     top = _HEADER_PX
-    for row in rows:
+    for row, row_captions, row_height in zip(rows, captions, heights, strict=True):
         left = _MARGIN_PX
-        for record, cell_width in zip(row.records, row.widths, strict=True):
+        for record, cell_width, lines in zip(row.records, row.widths, row_captions, strict=True):
             _place_picture(page, draw, run.path, record, (left, top, cell_width, row.height))
-            _write_caption(draw, record, left, top + row.height + 10, cell_width)
+            _write_caption(draw, lines, left, top + row.height + 10)
             left += cell_width + _GAP_PX
-        top += row.full_height + _GAP_PX
+        top += row_height + _GAP_PX
     return page
 
 
@@ -134,17 +142,9 @@ def _break_rows(records: Sequence[Record], height: float) -> list[_Row]:
         fitting = (room - gaps) / sum(_cell_width(record, height) for record in row)
         # The last row keeps the height of the row above, unless it is too full for it.
         stretch = min(fitting, _MAX_STRETCH if number < len(rows) - 1 else stretch)
-        finished.append(_row(row, height * stretch))
+        widths = tuple(int(_cell_width(record, height * stretch)) for record in row)
+        finished.append(_Row(records=tuple(row), widths=widths, height=round(height * stretch)))
     return finished
-
-
-def _row(records: Sequence[Record], height: float) -> _Row:
-    widths = tuple(int(_cell_width(record, height)) for record in records)
-    lines = [
-        len(_wrap(picture_title(record), _font(_TITLE_PX), width, max_lines=_MAX_TITLE_LINES))
-        for record, width in zip(records, widths, strict=True)
-    ]
-    return _Row(records=tuple(records), widths=widths, height=round(height), num_title_lines=max(lines))
 
 
 def _cell_width(record: Record, height: float) -> float:
@@ -194,12 +194,11 @@ def _open_picture(folder: Path, record: Record) -> Image.Image | None:
         return None
 
 
-def _write_caption(draw: ImageDraw.ImageDraw, record: Record, left: int, top: int, width: int) -> None:
-    title_font = _font(_TITLE_PX)
-    for line in _wrap(picture_title(record), title_font, width, max_lines=_MAX_TITLE_LINES):
-        draw.text((left, top), line, fill=_INK, font=title_font, anchor="la")
+def _write_caption(draw: ImageDraw.ImageDraw, lines: Sequence[str], left: int, top: int) -> None:
+    *title, detail = lines
+    for line in title:
+        draw.text((left, top), line, fill=_INK, font=_font(_TITLE_PX), anchor="la")
         top += _LINE_PX
-    detail = _shorten(_legible(picture_detail(record)), _font(_DETAIL_PX), width)
     draw.text((left, top), detail, fill=_SOFT, font=_font(_DETAIL_PX), anchor="la")
 
 
@@ -220,10 +219,9 @@ def _wrap(text: str, font: ImageFont.FreeTypeFont, width: float, *, max_lines: i
 def _shorten(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
     if font.getlength(text) <= width:
         return text
-    length = len(text)
-    while length > 1 and font.getlength(text[:length].rstrip(" ·") + "…") > width:
-        length -= 1
-    return text[:length].rstrip(" ·") + "…"
+    shortened = [text[:length].rstrip(" ·") + "…" for length in range(1, len(text))]
+    num_fitting = bisect_right(shortened, width, key=font.getlength)
+    return shortened[max(0, num_fitting - 1)]
 
 
 def _legible(text: str) -> str:

@@ -139,3 +139,36 @@ def test_a_picture_without_choices_is_called_by_its_prompt(tmp_path: Path) -> No
     )["images"]
     assert image["title"] == ("a soda can " * 8).strip() + " a …"
     assert image["detail"] == "8 × 8 · seed 7"
+
+
+def test_the_viewer_lists_all_that_set_the_pixels_without_folders(tmp_path: Path) -> None:
+    settings = {
+        "steps": 20,
+        "guidance": 4.0,
+        "scheduler": "euler",
+        "adapters": [{"path": "/home/ana/lumen.safetensors", "weight": 0.8}],
+        "drawn": "16x16",
+        "device": "cpu",
+        "precision": "fp32",
+        "batch_size": 4,
+    }
+    shown = record("aaaaaaaaaaaa", width=8, height=8, settings=settings, warnings=("enlarged",))
+    (image,) = data_of(page_of(tmp_path / "run", [shown]))["images"]
+    assert image["settings"] == [
+        ["product", "soda can"],
+        ["scene", "teal"],
+        ["Seed", "7"],
+        ["Size", "8 × 8"],
+        ["Drawn at", "16 × 16"],
+        ["Steps", "20"],
+        ["Guidance", "4.0"],
+        ["Scheduler", "euler"],
+        ["Adapter", "lumen.safetensors at 0.8"],
+        ["Model", "starter"],
+        ["Revision", "1234567890ab"],
+        ["Licence", "Apache-2.0"],
+        ["Precision", "fp32"],
+        ["Device", "cpu"],
+        ["Note", "enlarged"],
+        ["File", "aaaaaaaaaaaa.png"],
+    ]

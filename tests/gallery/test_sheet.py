@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops
 
+from designkit.errors import StorageError
 from designkit.gallery.sheet import PICTURES_PER_PAGE, draw_sheet, sheet_names, write_sheets
 from tests.gallery.runs import finished_run, numbered
 from tests.runs.records import record
@@ -108,3 +109,25 @@ def test_an_empty_run_still_has_a_sheet(tmp_path: Path) -> None:
     (sheet,) = write_sheets(finished_run(tmp_path / "run", []))
     with Image.open(sheet) as page:
         assert page.size[0] >= 760
+
+
+def test_long_and_foreign_captions_stay_within_their_places(tmp_path: Path) -> None:
+    words = {"a": "Crème brûlée × 3 – 夏の飲み物", "b": "unbreakable" * 20, "c": "many words " * 30}
+    long, short = (
+        record("aaaaaaaaaaaa", width=40, height=40, choices=words),
+        record("bbbbbbbbbbbb", width=40, height=40),
+    )
+    run = finished_run(tmp_path / ("long" * 50), [long, short])
+    page = draw_sheet(run, run.records)
+    ink = page.convert("L").point([255 if level < 120 else 0 for level in range(256)])
+    left, _, right, bottom = ink.getbbox() or (0, 0, 0, 0)
+    assert left >= 50
+    assert right <= page.width - 50
+    assert bottom <= page.height - 20
+
+
+def test_a_sheet_in_the_way_that_cannot_be_removed_is_told(tmp_path: Path) -> None:
+    run = finished_run(tmp_path / "run", numbered(1))
+    (tmp_path / "run" / "contact-sheet-9.png").mkdir()
+    with pytest.raises(StorageError, match=r"contact-sheet-9\.png"):
+        write_sheets(run)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import os
 import signal
@@ -244,3 +246,37 @@ def test_nothing_counts_before_its_file_and_folder_are_on_the_disk(
 def _kind(name: str) -> str:
     kinds = {"manifest.jsonl": "manifest", "images": "folder", "run": "folder", "aaaaaaaaaaaa.png": "picture"}
     return kinds.get(name, "temporary" if name.startswith(TEMPORARY_PREFIX) else name)
+
+
+@pytest.mark.parametrize("name", [".lock", "manifest.jsonl", "images"])
+def test_something_else_in_the_place_of_a_file_is_named(tmp_path: Path, name: str) -> None:
+    with open_run(tmp_path / "run"):
+        pass
+    path = tmp_path / "run" / name
+    if path.is_dir():
+        path.rmdir()
+        path.write_text("in the way")
+    else:
+        path.unlink(missing_ok=True)
+        path.mkdir()
+        (tmp_path / "run" / "run.json").write_text('{"plan": {}}')
+    with pytest.raises(StorageError) as refusal, open_run(tmp_path / "run"):
+        pass
+    assert refusal.value.problems[0].file == str(path)
+
+
+def test_a_disk_that_knows_no_locks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(StorageError, match="no locks available"), open_run(tmp_path / "run"):
+        pass
+
+
+def test_a_temporary_file_that_cannot_be_removed_is_told(tmp_path: Path) -> None:
+    with open_run(tmp_path / "run"):
+        pass
+    (tmp_path / "run" / f"{TEMPORARY_PREFIX}0.tmp").mkdir()
+    with pytest.raises(StorageError, match=TEMPORARY_PREFIX), open_run(tmp_path / "run"):
+        pass

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
+from designkit.errors import StorageError
 from designkit.runs.manifest import append_record, read_manifest, repair_manifest
 from tests.runs.records import RECORD, record
 
@@ -66,3 +68,15 @@ def test_a_damaged_line_costs_only_its_own_image(tmp_path: Path, damage: bytes) 
 def test_a_file_outside_the_folder_of_pictures_is_no_record(tmp_path: Path, file: str) -> None:
     append_record(tmp_path / "manifest.jsonl", record("aaaaaaaaaaaa", file=file))
     assert read_manifest(tmp_path / "manifest.jsonl") == {}
+
+
+def test_any_mapping_can_be_recorded(tmp_path: Path) -> None:
+    append_record(tmp_path / "manifest.jsonl", record("aaaaaaaaaaaa", choices=MappingProxyType({"colour": "red"})))
+    assert read_manifest(tmp_path / "manifest.jsonl")["aaaaaaaaaaaa"].choices == {"colour": "red"}
+
+
+def test_a_manifest_that_cannot_be_read_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "manifest.jsonl").mkdir()
+    for look in (read_manifest, repair_manifest):
+        with pytest.raises(StorageError, match="is a directory"):
+            look(tmp_path / "manifest.jsonl")
