@@ -57,6 +57,7 @@ class TextEncoderRecipe(_Strict):
     """The caption encoder, first trained to name every factor of the scene that a caption describes."""
 
     vocabulary_size: int = 1536
+    num_captions: int = Field(default=20_000, description="captions that the tokenizer's merges are learned from")
     width: int = 256
     layers: int = 3
     heads: int = 4

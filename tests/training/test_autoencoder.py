@@ -6,7 +6,13 @@ import torch
 from designkit.starter.renderer import render
 from designkit.starter.scenes import training_scene
 from designkit.training.config import AutoencoderRecipe, Schedule
-from designkit.training.recipes.autoencoder import CROP, AutoencoderTask, DecoderTask, pictures_to_tensor, standardise_latents
+from designkit.training.recipes.autoencoder import (
+    CROP,
+    AutoencoderTask,
+    DecoderTask,
+    pictures_to_tensor,
+    standardise_latents,
+)
 
 TINY = AutoencoderRecipe(
     channels=(8, 8, 8, 8), norm_groups=1, crop_px=64, equivariance_share=1.0, training=Schedule(steps=1),
@@ -52,7 +58,9 @@ def test_sharpening_the_decoder_leaves_the_latent_space_as_it_was():
     loss.backward()
     optimizer.step()
     assert torch.equal(before, autoencoder.encode(truth).latent_dist.mean)
-    assert not torch.equal(autoencoder.decoder.conv_out.weight.grad, torch.zeros_like(autoencoder.decoder.conv_out.weight))
+    assert not torch.equal(
+        autoencoder.decoder.conv_out.weight.grad, torch.zeros_like(autoencoder.decoder.conv_out.weight)
+    )
 
 
 def test_a_batch_is_fixed_by_its_step_and_its_crops_have_the_size_asked_for():

@@ -24,7 +24,6 @@ from designkit.starter.subjects import SUBJECTS
 from designkit.training.config import TextEncoderRecipe
 
 _START, _END = "<|startoftext|>", "<|endoftext|>"
-_NUM_CAPTIONS = 20_000
 _COLOUR_NAMES = (None, *COLOURS)
 ANSWERS: dict[Factor, tuple[Any, ...]] = {
     "subject": tuple(subject.name for subject in SUBJECTS), "count": COUNTS, "colour": _COLOUR_NAMES, "style": STYLES,
@@ -37,7 +36,7 @@ def build_tokenizer(recipe: TextEncoderRecipe, folder: Path, *, seed: int) -> CL
     """Learn byte-pair merges on the caption grammar, write a CLIP tokenizer into `folder` and load it."""
     if not (folder / "tokenizer_config.json").exists():
         rng = random.Random(seed)
-        lines = [caption(training_scene(index, seed=seed), rng).text for index in range(_NUM_CAPTIONS)]
+        lines = [caption(training_scene(index, seed=seed), rng).text for index in range(recipe.num_captions)]
         lines += [" ".join(sorted(known_words()))] * 20
         tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>", continuing_subword_prefix=""))
         tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
