@@ -91,9 +91,9 @@ def test_broken_yaml_is_explained_at_its_line(text: str, code: str, line: int, w
     ids=["aliases", "merge", "brackets", "braces", "dashes", "digits", "questions"],
 )
 def test_a_bomb_is_refused_within_a_second_and_never_crashes(text: str):
-    began = time.perf_counter()
+    began = time.process_time()
     found = problems(text)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
     assert all(problem.line for problem in found)
 
 

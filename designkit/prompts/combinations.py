@@ -89,8 +89,7 @@ class Space:
         options: dict[int, int] = {}
         index, state = self._head.find(index, frozenset(), values)
         index, reached = self._walk(self._both, index, state, frozenset(), options)
-        tail = self._tail(reached)
-        tail.find(index, tail.relevant(state), values)
+        self._tail(reached).find(index, state, values)
         return Combination(values, options)
 
     def _count_behind(self, state: State) -> int:
@@ -98,16 +97,13 @@ class Space:
         return sum(count * self._count_tail(reached, state) for reached, count in self._both.reach.items())
 
     def _count_tail(self, reached: frozenset[str], state: State) -> int:
-        tail = self._tail(reached)
-        return tail.count(0, tail.relevant(state))
+        return self._tail(reached).count(0, state)
 
     def _tail(self, reached: frozenset[str]) -> _Chain:
         """The axes that some choices reach, once it is known which."""
         if reached not in self._tails:
             names = tuple(name for name in self._sometimes if name in reached)
-            present = {*self._always, *names}
-            rules = {number: rule for number, rule in enumerate(self._rules) if present.issuperset(rule)}
-            self._tails[reached] = _Chain(names, self._sizes, rules, before=self._always)
+            self._tails[reached] = _Chain(names, self._sizes, self._rules, before=self._always)
         return self._tails[reached]
 
     def _walk(
@@ -200,25 +196,22 @@ class _Chain:
         self,
         names: Sequence[str],
         sizes: Mapping[str, int],
-        rules: Mapping[int, Mapping[str, frozenset[int]]] | Sequence[Mapping[str, frozenset[int]]],
+        rules: Sequence[Mapping[str, frozenset[int]]],
         *,
         before: Sequence[str] = (),
         after: Callable[[State], int] | None = None,
     ) -> None:
         self._names = tuple(names)
         self._sizes = tuple(sizes[name] for name in names)
-        self._rules = dict(rules if isinstance(rules, Mapping) else enumerate(rules))
+        self._rules = rules
         self._num_before = len(before)
         self._after = after
         places = {name: place for place, name in enumerate((*before, *names))}
+        # A rule on an axis that is not here (yet) never matches in full: its last place lies beyond.
         beyond = len(places)
-        self._first = {number: min(places.get(name, beyond) for name in rule) for number, rule in self._rules.items()}
-        self._last = {number: max(places.get(name, beyond) for name in rule) for number, rule in self._rules.items()}
+        self._first = [min(places.get(name, beyond) for name in rule) for rule in rules]
+        self._last = [max(places.get(name, beyond) for name in rule) for rule in rules]
         self._steps: dict[tuple[int, State], _Step] = {}
-
-    def relevant(self, state: State) -> State:
-        """The part of a state that can still matter here."""
-        return state.intersection(self._rules)
 
     def count(self, place: int, state: State) -> int:
         """The number of combinations of the axes from `place` on."""
@@ -253,7 +246,7 @@ class _Chain:
         name, here = self._names[place], self._num_before + place
         open_rules = [
             number
-            for number, rule in self._rules.items()
+            for number, rule in enumerate(self._rules)
             if name in rule and (number in state or self._first[number] == here)
         ]
         if not open_rules:

@@ -48,8 +48,7 @@ class Permutation:
 
     def __init__(self, total: int, seed: int) -> None:
         self.total = total
-        # At least four bits a half: a network over fewer has too few orders to be random.
-        self.half_bits = max(4, ((total - 1).bit_length() + 1) // 2) if total else 4
+        self.half_bits = max(1, ((total - 1).bit_length() + 1) // 2)
         self.half_bytes = (self.half_bits + 7) // 8
         self.mask = (1 << self.half_bits) - 1
         self.keys = [f"designkit sample {seed} {number} ".encode() for number in range(NUM_ROUNDS)]

@@ -291,9 +291,9 @@ def test_a_million_million_images_are_counted_and_only_made_when_a_number_is_giv
     text = 'prompt: "' + " ".join(f"{{a{number}}}" for number in range(12)) + '"\naxes:\n'
     text += "".join(f"  a{number}: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]\n" for number in range(12))
     path = write(tmp_path, text)
-    began = time.perf_counter()
+    began = time.process_time()
     plan = plan_of(path)
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
     assert plan.count == 10**12
     assert codes(plan) == ["too-many-images"]
     with pytest.raises(InputRefused, match=r"1,000,000,000,000 images .* sample: \{method: random, count: 24\}"):

@@ -186,9 +186,9 @@ def twelve_axes(folder: Path, sample: str = "", exclude: str = "") -> PromptFile
 
 def test_twelve_axes_of_ten_values_are_counted_at_once_in_little_memory(tmp_path: Path):
     tracemalloc.start()
-    began = time.perf_counter()
+    began = time.process_time()
     assert count_variants(twelve_axes(tmp_path)) == 10**12
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
     assert tracemalloc.get_traced_memory()[1] < 20_000_000
     tracemalloc.stop()
 
@@ -202,10 +202,10 @@ def test_exclusions_among_a_million_million_are_counted_exactly(tmp_path: Path):
 
 
 def test_a_sample_of_a_million_million_is_drawn_at_once_without_repetition(tmp_path: Path):
-    began = time.perf_counter()
+    began = time.process_time()
     file = twelve_axes(tmp_path, sample="sample: {method: random, count: 1000}\n")
     prompts = [variant.prompt for variant in expand(file, {})]
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
     assert len(set(prompts)) == 1000
     # Every value of every axis turns up: expected 100 times each.
     counts = Counter((place, digit) for prompt in prompts for place, digit in enumerate(prompt.split()))
@@ -237,7 +237,7 @@ def test_exclusions_that_overlap_too_much_are_refused_rather_than_counted_for_ev
     prompt = "".join(f"{{{name}}}" for name in axes)
     rules = [{f"a{number}": ["1", "2"], f"a{39 - (number * 7) % 20}": ["3"]} for number in range(20)]
     rules = [rule for rule in rules if len(rule) == 2]
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(InputRefused, match=r"file\.yaml:\d+:exclude: .* overlap in too many ways"):
         count_variants(write(tmp_path, prompt, axes, rules))
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10

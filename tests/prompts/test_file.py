@@ -451,9 +451,9 @@ def test_a_brand_given_on_the_command_line_is_found_from_here(tmp_path: Path, mo
 
 def test_a_file_of_ten_thousand_lines_is_read_in_a_second(tmp_path: Path):
     path = write(tmp_path, "".join(f"a can number {number}\n" for number in range(10_000)), "a.txt")
-    began = time.perf_counter()
+    began = time.process_time()
     assert len(prompts(read(path))) == 10_000
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_a_file_over_five_megabytes_is_refused_unread(tmp_path: Path):

@@ -131,9 +131,9 @@ def test_braces_nest_to_a_limit():
 
 @pytest.mark.parametrize("piece", ["{", "}", "{a|b}", "{|", "_", "__a", "\\", "$", "# ", "a\n"])
 def test_a_million_characters_are_read_in_linear_time(piece: str):
-    began = time.perf_counter()
+    began = time.process_time()
     parse_template(piece * (300_000 // len(piece)))
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 @given(st.text(st.sampled_from("{}|$%#_:\\ab. \n~2"), max_size=60))
