@@ -352,7 +352,9 @@ def _wording(detail: dict[str, Any], model: type[BaseModel], node: Node, last: s
     context: dict[str, Any] = detail.get("ctx") or {}
     found = describe(node)
     if kind == "extra_forbidden":
-        return f"unknown key {last!r}", suggest(last, _keys_at(model, detail["loc"][:-1]))
+        home = _home_of(last, model)
+        known = _keys_at(model, detail["loc"][:-1])
+        return f"unknown key {last!r}", f"it belongs under {home}" if home else suggest(last, known)
     if kind == "missing":
         return f"the key {last!r} is missing", f"add a line '{last}: ...'"
     if kind in ("int_parsing", "int_type", "int_from_float", "int_parsing_size"):
@@ -393,6 +395,14 @@ def _keys_at(model: type[BaseModel], location: Sequence[str | int]) -> list[str]
     if isinstance(here, type) and issubclass(here, BaseModel):
         return [field.alias or name for name, field in here.model_fields.items()]
     return []
+
+
+def _home_of(key: str, model: type[BaseModel]) -> str | None:
+    """The key of the section that a key belongs to, where it was only written one level too high."""
+    for name, field in model.model_fields.items():
+        if any(key in section.model_fields for section in _models_in(field.annotation)):
+            return name
+    return None
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -131,6 +131,12 @@ def test_every_mistake_is_reported_at_its_own_place():
     }
 
 
+def test_a_key_that_was_written_one_level_too_high_is_sent_home():
+    found = validate(Outer, parse_document("name: x\nsteps: 3\n", name="f"))
+    assert isinstance(found, list)
+    assert [str(problem) for problem in found] == ["f:2:steps: unknown key 'steps' Fix: it belongs under inner"]
+
+
 def test_a_number_out_of_range_is_told_the_range():
     found = validate(Outer, parse_document("name: x\ninner: {steps: 0}\n", name="f"))
     assert isinstance(found, list)
