@@ -354,7 +354,7 @@ def _wording(detail: dict[str, Any], model: type[BaseModel], node: Node, last: s
     if kind == "extra_forbidden":
         home = _home_of(last, model)
         known = _keys_at(model, detail["loc"][:-1])
-        return f"unknown key {last!r}", f"it belongs under {home}" if home else suggest(last, known)
+        return f"unknown key {last!r}", f"it belongs {home}" if home else suggest(last, known)
     if kind == "missing":
         return f"the key {last!r} is missing", f"add a line '{last}: ...'"
     if kind in ("int_parsing", "int_type", "int_from_float", "int_parsing_size"):
@@ -398,10 +398,12 @@ def _keys_at(model: type[BaseModel], location: Sequence[str | int]) -> list[str]
 
 
 def _home_of(key: str, model: type[BaseModel]) -> str | None:
-    """The key of the section that a key belongs to, where it was only written one level too high."""
+    """Where a key belongs that was only written at the wrong level."""
+    if key in model.model_fields:
+        return "at the top of the file, not indented"
     for name, field in model.model_fields.items():
         if any(key in section.model_fields for section in _models_in(field.annotation)):
-            return name
+            return f"under {name}"
     return None
 
 

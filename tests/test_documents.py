@@ -131,10 +131,13 @@ def test_every_mistake_is_reported_at_its_own_place():
     }
 
 
-def test_a_key_that_was_written_one_level_too_high_is_sent_home():
-    found = validate(Outer, parse_document("name: x\nsteps: 3\n", name="f"))
+def test_a_key_at_the_wrong_level_is_sent_home():
+    found = validate(Outer, parse_document("name: x\nsteps: 3\ninner: {flag: true}\n", name="f"))
     assert isinstance(found, list)
-    assert [str(problem) for problem in found] == ["f:2:steps: unknown key 'steps' Fix: it belongs under inner"]
+    assert {str(problem) for problem in found} == {
+        "f:2:steps: unknown key 'steps' Fix: it belongs under inner",
+        "f:3:inner.flag: unknown key 'flag' Fix: it belongs at the top of the file, not indented",
+    }
 
 
 def test_a_number_out_of_range_is_told_the_range():
