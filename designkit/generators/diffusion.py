@@ -11,8 +11,10 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from itertools import chain
+from queue import SimpleQueue
 from typing import Any
 
 from designkit.models.device import Compute, choose_compute  # isort: skip - comes before torch, and says why
@@ -21,7 +23,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from designkit.errors import DesignkitError, InputRefused, ModelRefused, Problem
+from designkit.errors import DesignkitError, InputRefused, ModelRefused
 from designkit.generators.adapters import adapter_file
 from designkit.generators.arguments import call_arguments, unhonoured_settings
 from designkit.generators.base import ModelCard, Precision
@@ -29,9 +31,13 @@ from designkit.generators.catalog import find_card, read_facts
 from designkit.generators.download import fetch
 from designkit.generators.families import FAMILIES, UNLISTED, Family
 from designkit.generators.fit import fit_picture
-from designkit.generators.loading import load_pipeline, quiet_libraries
+from designkit.generators.loading import be_quiet, load_adapters, load_pipeline, share_pipeline
 from designkit.generators.schedulers import make_scheduler, scheduler_problem
-from designkit.values import Adapter, GeneratedImage, ImageRequest
+from designkit.generators.workers import run_side_by_side
+from designkit.values import GeneratedImage, ImageRequest
+
+SMALL_PARAMETERS = 200_000_000
+"""Models with fewer parameters draw in batches even on a CPU, several calls side by side."""
 
 BLOCKED = "the model's own safety checker blocked this picture"
 
@@ -46,38 +52,63 @@ def open_diffusion(
     variant: str | None = None,
 ) -> DiffusionGenerator:
     """Load the model of a card, downloading it if it is not on this disk; see `open_generator`."""
-    compute = choose_compute(precision=precision, device=device, threads=threads)
     if card.folder is None:
         model_id, _, revision = card.name.partition("@")
         fetch(model_id, revision or None, variant=variant)
         card = find_card(card.name)
+    family = FAMILIES.get(card.pipeline or "", UNLISTED)
+    is_small = (card.num_parameters or 0) < SMALL_PARAMETERS
+    compute = choose_compute(
+        precision=precision, device=device, threads=threads, runs_small_calls=family.is_batched and is_small
+    )
     pipeline = load_pipeline(card, compute.dtype, variant=variant).to(compute.device)
-    family = FAMILIES.get(type(pipeline).__name__, UNLISTED)
-    return DiffusionGenerator(card, pipeline, compute, batch_size=batch_size or _batch_size(family, card, compute))
+    pipelines = [pipeline, *(share_pipeline(pipeline) for _ in range(compute.workers - 1))]
+    return DiffusionGenerator(
+        card, pipelines, compute, batch_size=batch_size or _batch_size(family, compute, is_small=is_small)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Spoilt:
+    """A request that came out wrong in a low precision and is to be drawn again."""
+
+    request: ImageRequest
+    seconds: float
 
 
 class DiffusionGenerator:
-    """A pipeline of diffusers that is ready to draw; satisfies `Generator`."""
+    """A pipeline of diffusers that is ready to draw; satisfies `Generator`.
 
-    def __init__(self, card: ModelCard, pipeline: Any, compute: Compute, *, batch_size: int) -> None:
+    `pipelines` share their networks and have all that a call changes for themselves, so that each can draw
+    in a thread of its own.
+    """
+
+    def __init__(self, card: ModelCard, pipelines: Sequence[Any], compute: Compute, *, batch_size: int) -> None:
         self.card = card
-        self._pipeline = pipeline
+        self._pipelines = tuple(pipelines)
         self._compute = compute
-        self._family = FAMILIES.get(type(pipeline).__name__, UNLISTED)
+        self._family = FAMILIES.get(type(pipelines[0]).__name__, UNLISTED)
         self._batch_size = batch_size if self._family.is_batched else 1
-        self._parameters = frozenset(inspect.signature(pipeline.__call__).parameters)
+        self._parameters = frozenset(inspect.signature(pipelines[0].__call__).parameters)
         self._defaults = read_facts(card.folder).defaults if card.folder and card.folder.is_dir() else {}
-        self._own_scheduler: Any = getattr(pipeline, "scheduler", None)
+        self._own_schedulers: list[Any] = [getattr(pipeline, "scheduler", None) for pipeline in pipelines]
+        self._idle: SimpleQueue[Any] = SimpleQueue()
+        for pipeline in pipelines:
+            self._idle.put(pipeline)
 
     @property
     def settings(self) -> dict[str, object]:
-        """What sets the pixels beside the request: the same settings on the same machine give the same bytes."""
+        """What sets the pixels beside the request: the same settings on the same machine give the same bytes.
+
+        `workers` calls run side by side; how many does not change a byte.
+        """
         return {
             "device": self._compute.device.type,
             "precision": self._compute.precision,
             "precision_reason": self._compute.reason,
             "batch_size": self._batch_size,
             "threads": self._compute.threads,
+            "workers": len(self._pipelines),
         }
 
     def generate(self, requests: Sequence[ImageRequest]) -> Iterator[GeneratedImage]:
@@ -87,6 +118,7 @@ class DiffusionGenerator:
         of them at once, before anything is drawn. A request that fails later yields its reason.
         """
         self._refuse_unusable(requests)
+        be_quiet()
         groups: dict[object, list[ImageRequest]] = {}
         for request in requests:
             key = (request.drawn, request.steps, request.guidance, request.scheduler, request.adapters)
@@ -110,75 +142,80 @@ class DiffusionGenerator:
 
     def _draw_group(self, group: list[ImageRequest]) -> Iterator[GeneratedImage]:
         """Draw requests that agree in everything but prompt, negative prompt and seed."""
+        batches = [group[start : start + self._batch_size] for start in range(0, len(group), self._batch_size)]
+        spoilt: list[_Spoilt] = []
         try:
             with self._set_up(group[0]):
-                for start in range(0, len(group), self._batch_size):
-                    yield from self._draw_batch(group[start : start + self._batch_size])
+                drawn = run_side_by_side(
+                    self._draw_batch, batches, num_workers=len(self._pipelines), stop=self._interrupt
+                )
+                with closing(drawn):
+                    for image in chain.from_iterable(drawn):
+                        if isinstance(image, _Spoilt):
+                            spoilt.append(image)
+                        else:
+                            yield image
+                # Widening touches the weights, so it waits until nothing else is drawn.
+                for wrong in spoilt:
+                    yield self._draw_in_fp32(wrong)
         except DesignkitError as error:  # Only setting up raises these, so nothing of the group is drawn yet.
             for request in group:
                 yield GeneratedImage(request=request, picture=None, failure=str(error))
 
     @contextmanager
     def _set_up(self, request: ImageRequest) -> Iterator[None]:
-        """The pipeline with the scheduler and adapters of this request; afterwards exactly as it was before."""
+        """The pipelines with the scheduler and adapters of this request; afterwards exactly as they were before."""
         scheduler = request.scheduler or self._defaults.get("scheduler")
-        if scheduler and self._takes("scheduler"):
-            with quiet_libraries():
-                self._pipeline.scheduler = make_scheduler(scheduler, self._own_scheduler.config)
         adapters = request.adapters if self._takes("adapters") else ()
         try:
+            if scheduler and self._takes("scheduler"):
+                for pipeline, own in zip(self._pipelines, self._own_schedulers, strict=True):
+                    pipeline.scheduler = make_scheduler(scheduler, own.config)
             if adapters:
-                self._load_adapters(adapters)
+                load_adapters(self._pipelines[0], adapters, self.card)
             yield
         finally:
             if adapters:
-                self._pipeline.unload_lora_weights()
-            self._pipeline.scheduler = self._own_scheduler
+                self._pipelines[0].unload_lora_weights()
+            for pipeline, own in zip(self._pipelines, self._own_schedulers, strict=True):
+                pipeline.scheduler = own
 
-    def _load_adapters(self, adapters: Sequence[Adapter]) -> None:
-        names = [f"adapter_{number}" for number in range(len(adapters))]
-        for name, adapter in zip(names, adapters, strict=True):
-            path = adapter_file(adapter)
-            try:
-                with quiet_libraries():
-                    self._pipeline.load_lora_weights(
-                        str(path.parent), weight_name=path.name, adapter_name=name, local_files_only=True
-                    )
-                is_loaded = name in set(chain.from_iterable(self._pipeline.get_list_adapters().values()))
-            except Exception as error:
-                raise ModelRefused(_misfit(path, self.card, str(error).splitlines()[0])) from error
-            if not is_loaded:
-                raise ModelRefused(_misfit(path, self.card, "none of its tensors belongs to a part of this model"))
-        self._pipeline.set_adapters(names, [adapter.weight for adapter in adapters])
+    def _interrupt(self) -> None:
+        """Let calls that are under way end at their next step."""
+        for pipeline in self._pipelines:
+            pipeline._interrupt = True
 
-    def _draw_batch(self, batch: list[ImageRequest]) -> Iterator[GeneratedImage]:
-        started = time.perf_counter()
+    def _draw_batch(self, batch: list[ImageRequest]) -> list[GeneratedImage | _Spoilt]:
+        """Draw up to a whole batch on an idle pipeline; what goes wrong is the reason of its own picture only."""
+        pipeline = self._idle.get()
+        torch.set_num_threads(self._compute.threads)  # A thread that torch does not know yet would use all cores.
         try:
-            drawn = self._call(batch)
+            started = time.perf_counter()
+            drawn = self._call_safely(pipeline, batch)
+            seconds = (time.perf_counter() - started) / len(batch)
+        finally:
+            self._idle.put(pipeline)
+        return [self._finish(request, pixels, seconds) for request, pixels in zip(batch, drawn, strict=True)]
+
+    def _call_safely(self, pipeline: Any, batch: list[ImageRequest]) -> list[np.ndarray | str]:
+        """Pixels of each request, or why it has none."""
+        try:
+            return self._call(pipeline, batch)
         except torch.OutOfMemoryError:
             # Another shape would fit and would change bytes; the same shape may fit now that memory is given back.
             torch.cuda.empty_cache()
-            drawn = self._call_or_reasons(batch)
         except Exception as error:
             if len(batch) == 1:
-                yield GeneratedImage(request=batch[0], picture=None, failure=_reason(error))
-                return
+                return [_reason(error)]
             # One of them is at fault: each alone, in a call of the same shape, which gives the same bytes.
-            for request in batch:
-                yield from self._draw_batch([request])
-            return
-        seconds = (time.perf_counter() - started) / len(batch)
-        for request, pixels in zip(batch, drawn, strict=True):
-            yield self._finish(request, pixels, seconds)
-
-    def _call_or_reasons(self, batch: list[ImageRequest]) -> list[np.ndarray | str]:
+            return [self._call_safely(pipeline, [request])[0] for request in batch]
         try:
-            return self._call(batch)
-        except torch.OutOfMemoryError:
-            shape = f"{len(batch)} pictures of {batch[0].drawn}" if len(batch) > 1 else f"a picture of {batch[0].drawn}"
-            return [f"out of memory while drawing {shape}: free some, or draw smaller or fewer at once"] * len(batch)
+            return self._call(pipeline, batch)
+        except Exception as error:
+            reason = f"out of memory while drawing {self._batch_size} x {batch[0].drawn}: free some, or draw smaller"
+            return [reason if isinstance(error, torch.OutOfMemoryError) else _reason(error)] * len(batch)
 
-    def _call(self, batch: list[ImageRequest], *, shape: int | None = None) -> list[np.ndarray | str]:
+    def _call(self, pipeline: Any, batch: list[ImageRequest], *, shape: int | None = None) -> list[np.ndarray | str]:
         """Pixels of each request, [H, W, C] float32 in [0, 1], or why it has none; raises what the pipeline raises."""
         num_slots = shape or self._batch_size
         filled = [*batch, *[batch[-1]] * (num_slots - len(batch))]
@@ -191,46 +228,50 @@ class DiffusionGenerator:
             model_defaults=self._defaults,
         )
         arguments["generator"] = generators if num_slots > 1 else generators[0]
-        with quiet_libraries(), torch.inference_mode():
-            output = self._pipeline(**arguments)
+        with torch.inference_mode():
+            output = pipeline(**arguments)
         pictures = output.images if hasattr(output, "images") else output.image
         flags = getattr(output, "nsfw_content_detected", None) or [False] * num_slots
-        return [BLOCKED if flag else np.asarray(pixels) for pixels, flag in zip(pictures, flags, strict=True)][
-            : len(batch)
-        ]
+        drawn = [BLOCKED if flag else np.asarray(pixels) for pixels, flag in zip(pictures, flags, strict=True)]
+        return drawn[: len(batch)]
 
-    def _finish(self, request: ImageRequest, pixels: np.ndarray | str, seconds: float) -> GeneratedImage:
-        """Deliver the picture, or the reason why there is none; what a lower precision spoilt is drawn again."""
-        warnings = unhonoured_settings(request, self.card, self._family)
+    def _finish(self, request: ImageRequest, pixels: np.ndarray | str, seconds: float) -> GeneratedImage | _Spoilt:
+        """The picture, or the reason why there is none, or that a low precision may have spoilt it."""
         if isinstance(pixels, np.ndarray) and self._compute.precision != "fp32" and _is_suspicious(pixels):
-            started = time.perf_counter()
-            pixels = self._draw_in_fp32(request)
-            seconds += time.perf_counter() - started
-            warnings = (*warnings, f"drawn again in fp32, because {self._compute.precision} failed")
+            return _Spoilt(request=request, seconds=seconds)
+        return self._deliver(request, pixels, seconds)
+
+    def _draw_in_fp32(self, spoilt: _Spoilt) -> GeneratedImage:
+        """Draw one request alone, every number of the model widened to fp32 for the while."""
+        pipeline, started = self._pipelines[0], time.perf_counter()
+        try:
+            with _widened(pipeline):
+                (pixels,) = self._call(pipeline, [spoilt.request], shape=1)
+        except Exception as error:
+            pixels = _reason(error)
+        seconds = spoilt.seconds + time.perf_counter() - started
+        warning = f"drawn again in fp32, because {self._compute.precision} failed"
+        return self._deliver(spoilt.request, pixels, seconds, warning)
+
+    def _deliver(
+        self, request: ImageRequest, pixels: np.ndarray | str, seconds: float, *warnings: str
+    ) -> GeneratedImage:
+        warnings = (*unhonoured_settings(request, self.card, self._family), *warnings)
         if isinstance(pixels, np.ndarray) and not np.isfinite(pixels).all():
-            pixels = "the model computed numbers that are not finite; another seed or fewer guidance may help"
+            pixels = "the model computed numbers that are not finite; another seed or less guidance may help"
         if isinstance(pixels, str):
             return GeneratedImage(request=request, picture=None, failure=pixels, seconds=seconds, warnings=warnings)
         picture = fit_picture(_to_picture(pixels), request.size)
         return GeneratedImage(request=request, picture=picture, seconds=seconds, warnings=warnings)
 
-    def _draw_in_fp32(self, request: ImageRequest) -> np.ndarray | str:
-        """One request alone, every number of the model widened to fp32 for the while."""
-        try:
-            with _widened(self._pipeline):
-                return self._call([request], shape=1)[0]
-        except Exception as error:
-            return _reason(error)
-
     def _takes(self, setting: str) -> bool:
         return setting in self.card.accepts
 
 
-def _batch_size(family: Family, card: ModelCard, compute: Compute) -> int:
+def _batch_size(family: Family, compute: Compute, *, is_small: bool) -> int:
     """How many pictures a call draws: a power of two, for only with these is a picture's place in it harmless."""
     if not family.is_batched:
         return 1
-    is_small = (card.num_parameters or 0) < 200_000_000
     if compute.device.type == "cuda":
         return 8 if is_small or family.native_side_px <= 512 else 4
     return 4 if is_small else 1
@@ -261,15 +302,6 @@ def _to_picture(pixels: np.ndarray) -> Image.Image:
     """A picture of [H, W, 3 or 4] (or [H, W, 1]) numbers in [0, 1], rounded as diffusers rounds."""
     levels = (pixels * 255).round().astype("uint8")
     return Image.fromarray(levels.squeeze(-1)).convert("RGB") if levels.shape[-1] == 1 else Image.fromarray(levels)
-
-
-def _misfit(path: Any, card: ModelCard, reason: str) -> Problem:
-    return Problem(
-        code="adapter-misfit",
-        file=str(path),
-        message=f"this adapter does not fit {card.name} ({card.family}): {reason}",
-        fix="use an adapter that was made for this model",
-    )
 
 
 def _reason(error: Exception) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from copy import copy, deepcopy
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ import torch
 
 from designkit.errors import ModelRefused, Problem
 from designkit.generators import hub
+from designkit.generators.adapters import adapter_file
 from designkit.generators.base import ModelCard
 from designkit.generators.download import fetch
 from designkit.generators.families import FAMILIES, UNLISTED
 from designkit.generators.folder import check_folder, component_names
 from designkit.generators.singlefile import recognise
 from designkit.generators.weights import FLAVOURS, choose_flavour, read_header
+from designkit.values import Adapter
 
 
 def load_pipeline(card: ModelCard, dtype: torch.dtype, *, variant: str | None = None) -> Any:
@@ -33,12 +36,10 @@ def load_pipeline(card: ModelCard, dtype: torch.dtype, *, variant: str | None = 
     """
     assert card.folder is not None, "the model is not on this disk"
     _refuse_missing_packages(card)
+    be_quiet()
     try:
-        with quiet_libraries():
-            if card.folder.is_file():
-                pipeline = _load_file(card.folder, dtype)
-            else:
-                pipeline = _load_folder(card.folder, dtype, variant)
+        is_file = card.folder.is_file()
+        pipeline = _load_file(card.folder, dtype) if is_file else _load_folder(card.folder, dtype, variant)
     except ModelRefused:
         raise
     except ImportError as error:
@@ -62,25 +63,52 @@ def load_pipeline(card: ModelCard, dtype: torch.dtype, *, variant: str | None = 
     return pipeline
 
 
-@contextmanager
-def quiet_libraries() -> Iterator[None]:
-    """Keep the libraries' own hints and progress bars off the terminal, which belongs to the command line."""
+def be_quiet() -> None:
+    """Keep the libraries' hints, warnings and progress bars off the terminal: designkit reports by itself.
+
+    Holds for the whole process from then on, since pipelines draw in several threads.
+    """
     import diffusers
     import transformers
 
-    loggings = (diffusers.utils.logging, transformers.utils.logging)
-    levels = [logging.get_verbosity() for logging in loggings]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for logging in loggings:
-            logging.set_verbosity_error()
-            logging.disable_progress_bar()
+    for library in (diffusers, transformers):
+        library.utils.logging.set_verbosity_error()
+        library.utils.logging.disable_progress_bar()
+    for name in ("accelerate", "diffusers", "huggingface_hub", "peft", "transformers"):
+        warnings.filterwarnings("ignore", module=rf"{name}(\.|$)")
+
+
+def share_pipeline(pipeline: Any) -> Any:
+    """A second pipeline with the same networks, for another thread: what a call changes, it has for itself.
+
+    These are the scheduler, and tokenizers, which keep the way of cutting off that they were last called with.
+    """
+    own = {
+        name: deepcopy(part)
+        for name, part in pipeline.components.items()
+        if name == "scheduler" or name.startswith("tokenizer")
+    }
+    shared = copy(pipeline)
+    for name, part in own.items():
+        setattr(shared, name, part)
+    return shared
+
+
+def load_adapters(pipeline: Any, adapters: Sequence[Adapter], card: ModelCard) -> None:
+    """Lay LoRA adapters over a pipeline's networks; raises ModelRefused for one that does not fit them."""
+    names = [f"adapter_{number}" for number in range(len(adapters))]
+    for name, adapter in zip(names, adapters, strict=True):
+        path = adapter_file(adapter)
         try:
-            yield
-        finally:
-            for logging, level in zip(loggings, levels, strict=True):
-                logging.set_verbosity(level)
-                logging.enable_progress_bar()
+            pipeline.load_lora_weights(
+                str(path.parent), weight_name=path.name, adapter_name=name, local_files_only=True
+            )
+            is_loaded = name in set(chain.from_iterable(pipeline.get_list_adapters().values()))
+        except Exception as error:
+            raise ModelRefused(_misfit(path, card, _first_line(error))) from error
+        if not is_loaded:
+            raise ModelRefused(_misfit(path, card, "none of its tensors belongs to a part of this model"))
+    pipeline.set_adapters(names, [adapter.weight for adapter in adapters])
 
 
 def _load_folder(folder: Path, dtype: torch.dtype, variant: str | None) -> Any:
@@ -151,6 +179,15 @@ def _refuse_missing_packages(card: ModelCard) -> None:
                 fix=f"run `pip install {' '.join(missing)}` in designkit's environment",
             )
         )
+
+
+def _misfit(path: Path, card: ModelCard, reason: str) -> Problem:
+    return Problem(
+        code="adapter-misfit",
+        file=str(path),
+        message=f"this adapter does not fit {card.name} ({card.family}): {reason}",
+        fix="use an adapter that was made for this model",
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -28,12 +28,17 @@ MIN_BF16_GAIN = 1.2
 
 @dataclass(frozen=True, kw_only=True)
 class Compute:
-    """How one process computes. `reason` tells in words why this precision was chosen."""
+    """How one process computes: with `workers` calls side by side, each of which uses `threads` threads.
+
+    The threads of a call set the last bits of what it computes; the number of calls beside it does not.
+    `reason` tells in words why this precision was chosen.
+    """
 
     device: torch.device
     dtype: torch.dtype
     precision: Literal["fp32", "bf16", "fp16"]
     threads: int
+    workers: int
     reason: str
 
 
@@ -45,22 +50,27 @@ def choose_compute(
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
     device: str | None = None,
     threads: int | None = None,
+    runs_small_calls: bool = False,
 ) -> Compute:
     """Decide device, precision and threads for this process, and set torch's number of threads.
 
     `device` is a torch device ("cpu", "cuda:1"); None takes this process' own accelerator as accelerate assigns
-    it, else the CPU. `threads` None takes the cores that this process may use. Raises InputRefused when the device
-    is not there or cannot compute in that precision.
+    it, else the CPU. `threads` None takes the cores that this process may use, or one where it `runs_small_calls`:
+    many calls of a small model, which gain more from the cores by running side by side than one by one over all
+    of them. Raises InputRefused when the device is not there or cannot compute in that precision.
     """
     chosen = _own_device() if device is None else _named_device(device)
-    count = threads or max(1, free_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    cores = max(1, free_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    is_split = runs_small_calls and chosen.type == "cpu"
+    count = threads or (1 if is_split else cores)
     torch.set_num_threads(count)
     if chosen.type == "cuda":
         # Kernels that are picked by timing differ from run to run, and so would the last bits of pictures.
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
     name, reason = _choose_precision(precision, chosen)
-    return Compute(device=chosen, dtype=_DTYPES[name], precision=name, threads=count, reason=reason)
+    workers = max(1, cores // count) if is_split else 1
+    return Compute(device=chosen, dtype=_DTYPES[name], precision=name, threads=count, workers=workers, reason=reason)
 
 
 def free_cores() -> int:

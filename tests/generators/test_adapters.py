@@ -55,7 +55,7 @@ def test_an_adapter_changes_the_picture_by_its_weight(generator, teal, coral):
 
 
 def test_removing_an_adapter_restores_the_model_bit_for_bit(generator, teal):
-    pipeline = generator._pipeline
+    pipeline = generator._pipelines[0]
     before = {name: value.clone() for name, value in pipeline.unet.state_dict().items()}
     expected = pixels(generator, [ask(0)])
     mixed = [ask(0), ask(1, adapters=(Adapter(path=str(teal)),)), ask(2)]

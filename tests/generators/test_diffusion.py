@@ -17,6 +17,7 @@ from PIL import Image
 from designkit.errors import InputRefused
 from designkit.generators.diffusion import BLOCKED, DiffusionGenerator
 from designkit.generators.families import FAMILIES
+from designkit.models.device import free_cores
 from designkit.values import Size
 from tests.generators import tiny_pipelines
 from tests.generators.requests import SMALL, ask, open_tiny, pixels
@@ -148,15 +149,15 @@ def test_the_delivered_size_is_exact_when_the_drawn_one_is_another(stable_diffus
 def test_a_request_that_fails_does_not_touch_its_neighbours(stable_diffusion, monkeypatch):
     requests = [ask(seed) for seed in range(4)]
     expected = pixels(stable_diffusion, requests)
-    pipeline = stable_diffusion._pipeline
-    encode = pipeline.encode_prompt
+    encode = stable_diffusion._pipelines[0].encode_prompt
 
     def fail_on_number_two(prompt, *arguments, **settings):
         if any("number 2" in text for text in prompt):
             raise RuntimeError("the text encoder choked\nand said more")
         return encode(prompt, *arguments, **settings)
 
-    monkeypatch.setattr(pipeline, "encode_prompt", fail_on_number_two)
+    for pipeline in stable_diffusion._pipelines:
+        monkeypatch.setattr(pipeline, "encode_prompt", fail_on_number_two)
     images = {image.request.id: image for image in stable_diffusion.generate(requests)}
     assert images["image-2"].failure == "RuntimeError: the text encoder choked"
     for name in ("image-0", "image-1", "image-3"):
@@ -166,24 +167,24 @@ def test_a_request_that_fails_does_not_touch_its_neighbours(stable_diffusion, mo
 def test_running_out_of_memory_keeps_the_shape_and_fails_only_those_pictures(stable_diffusion, monkeypatch):
     large = Size(width=128, height=128)
     requests = [ask(0), ask(1, drawn=large, size=large), ask(2)]
-    pipeline = stable_diffusion._pipeline
-    prepare = pipeline.prepare_latents
+    prepare = stable_diffusion._pipelines[0].prepare_latents
 
     def too_little_memory(batch_size, channels, height, *arguments):
         if height == 128:
             raise torch.OutOfMemoryError("tried to allocate too much")
         return prepare(batch_size, channels, height, *arguments)
 
-    monkeypatch.setattr(pipeline, "prepare_latents", too_little_memory)
+    for pipeline in stable_diffusion._pipelines:
+        monkeypatch.setattr(pipeline, "prepare_latents", too_little_memory)
     images = {image.request.id: image for image in stable_diffusion.generate(requests)}
-    assert images["image-1"].failure.startswith("out of memory while drawing a picture of 128x128")
+    assert images["image-1"].failure.startswith("out of memory while drawing 4 x 128x128")
     assert images["image-0"].picture is not None
     assert images["image-2"].picture is not None
 
 
 def test_numbers_that_are_not_finite_are_drawn_again_in_fp32_and_the_weights_come_back(tiny_model):
     generator = open_tiny(tiny_model("StableDiffusionPipeline"), precision="bf16", batch_size=2)
-    pipeline = generator._pipeline
+    pipeline = generator._pipelines[0]
     weights = {name: value.clone() for name, value in pipeline.unet.state_dict().items()}
 
     def overflow(module, inputs, output):
@@ -209,7 +210,7 @@ def test_numbers_that_are_not_finite_are_drawn_again_in_fp32_and_the_weights_com
 def test_numbers_that_stay_not_finite_are_a_failure_and_never_a_picture(precision, tiny_model):
     generator = open_tiny(tiny_model("StableDiffusionPipeline"), precision=precision)
     with torch.no_grad():
-        generator._pipeline.vae.decoder.conv_out.bias[0] = torch.nan
+        generator._pipelines[0].vae.decoder.conv_out.bias[0] = torch.nan
     (image,) = generator.generate([ask(0)])
     assert image.picture is None
     assert "not finite" in image.failure
@@ -219,8 +220,8 @@ def test_numbers_that_stay_not_finite_are_a_failure_and_never_a_picture(precisio
 def test_a_picture_that_is_meant_to_be_black_is_delivered(precision, tiny_model):
     generator = open_tiny(tiny_model("StableDiffusionPipeline"), precision=precision)
     with torch.no_grad():
-        generator._pipeline.vae.decoder.conv_out.weight.zero_()
-        generator._pipeline.vae.decoder.conv_out.bias.fill_(-1)
+        generator._pipelines[0].vae.decoder.conv_out.weight.zero_()
+        generator._pipelines[0].vae.decoder.conv_out.bias.fill_(-1)
     (image,) = generator.generate([ask(0, prompt="plain black background")])
     assert image.image.getextrema() == ((0, 0), (0, 0), (0, 0))
 
@@ -242,6 +243,7 @@ def test_settings_name_everything_that_sets_the_pixels(tiny_model):
     generator = open_tiny(tiny_model("StableDiffusionPipeline"), precision="bf16", batch_size=2, device="cpu")
     assert generator.settings == {
         "device": "cpu", "precision": "bf16", "precision_reason": "asked for", "batch_size": 2, "threads": 1,
+        "workers": free_cores(),
     }  # fmt: skip
 
 

@@ -7,11 +7,11 @@ import json
 
 import pytest
 from PIL import Image
-from tests.generators import tiny_pipelines
 from typer.testing import CliRunner
 
 from designkit.cli.commands import app
 from designkit.generators.catalog import find_card
+from tests.generators import tiny_pipelines
 
 PROMPTS = """\
 prompt: "{product} on plain teal"
