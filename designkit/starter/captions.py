@@ -330,8 +330,9 @@ def unknown_words(prompt: str) -> tuple[UnknownWord, ...]:
             continue
         if word.endswith("s") and word[:-1] in known:
             continue
-        nearest = difflib.get_close_matches(word, sorted(known - set(_FILLER)), n=3, cutoff=0.6)
-        found[word] = UnknownWord(word=word, nearest=tuple(nearest))
+        near = difflib.get_close_matches(word, sorted(known - set(_FILLER)), n=8, cutoff=0.6)
+        near.sort(key=lambda candidate: candidate[0] != word[0])  # slips seldom change the first letter
+        found[word] = UnknownWord(word=word, nearest=tuple(near[:3]))
     return tuple(found.values())
 
 

@@ -38,7 +38,13 @@ def test_the_subject_stands_where_the_scene_says(position: str):
     from dataclasses import replace
 
     ((x, y),) = centres(replace(PLAIN, position=position), SQUARE)
-    expected = {"left": x < 50, "right": x > 78, "top": y < 50, "bottom": y > 78, "center": abs(x - 64) + abs(y - 64) < 12}
+    expected = {
+        "left": x < 50,
+        "right": x > 78,
+        "top": y < 50,
+        "bottom": y > 78,
+        "center": abs(x - 64) + abs(y - 64) < 12,
+    }
     assert expected[position]
 
 
@@ -96,6 +102,7 @@ def test_unknown_words_come_with_the_nearest_known_ones():
     (unknown,) = unknown_words("a red botle on a teal background")
     assert unknown.word == "botle"
     assert unknown.nearest[0] == "bottle"
+    assert unknown_words("aple")[0].nearest[0] == "apple"
     assert unknown_words("Two RED apples, 4 lemons") == ()
     assert "matcha" in {entry.word for entry in unknown_words("matcha on teal")}
     assert "strawberry" in known_words()
@@ -106,3 +113,15 @@ def test_both_glyph_sets_draw_every_subject():
         drawn = sprites(glyph_set)
         assert set(drawn) == {subject.name for subject in SUBJECTS}
         assert all(np.asarray(sprite)[..., 3].mean() > 20 for sprite in drawn.values())
+
+
+def test_the_model_card_lists_every_word_that_a_scene_can_name():
+    from pathlib import Path
+
+    from designkit.starter import scenes
+
+    card = (Path(scenes.__file__).parent / "weights" / "README.md").read_text(encoding="utf-8")
+    words = " ".join(card.split())
+    names = [*(subject.name for subject in SUBJECTS), *COLOURS]
+    names += [*scenes.STYLES, *scenes.PRODUCTS, *scenes.BACKGROUNDS, *scenes.POSITIONS]
+    assert [name for name in names if name not in words] == []
