@@ -65,7 +65,7 @@ def train(task: Task, schedule: Schedule, folder: Path) -> Iterator[StepReport]:
     the end it yields nothing and restores the final weights. Raises TrainingStopped when the loss is not
     finite for three steps on end.
     """
-    accelerator = Accelerator(mixed_precision="bf16" if schedule.precision == "bf16" else "no", cpu=_on_cpu())
+    accelerator = Accelerator(cpu=not torch.cuda.is_available())
     optimizer = torch.optim.AdamW(
         list(task.parameter_groups(schedule.learning_rate)), lr=schedule.learning_rate,
         betas=(0.9, schedule.beta2), weight_decay=schedule.weight_decay, fused=True,
@@ -79,7 +79,7 @@ def train(task: Task, schedule: Schedule, folder: Path) -> Iterator[StepReport]:
         state = _restore(saved, bare, optimizer.optimizer, average)
     size = schedule.batch_size // accelerator.num_processes
     bad_steps = 0
-    last_saved = started = time.monotonic() - 0.0
+    last_saved = started = time.monotonic()
     spent_before = state.seconds
     while not state.finished:
         progress = _progress(schedule, state)
@@ -88,7 +88,8 @@ def train(task: Task, schedule: Schedule, folder: Path) -> Iterator[StepReport]:
             group["lr"] = rate * factor
         begun = time.monotonic()
         batch = task.batch(state.step * accelerator.num_processes + accelerator.process_index, size)
-        with accelerator.autocast():
+        # Not accelerate's own mixed precision: that is fixed for the process, and stages may differ.
+        with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=schedule.precision == "bf16"):
             loss, metrics = module(batch)
         number = float(loss.detach())
         bad_steps = 0 if math.isfinite(number) else bad_steps + 1
@@ -129,10 +130,6 @@ class _State:
     step: int = 0
     seconds: float = 0.0
     finished: bool = False
-
-
-def _on_cpu() -> bool:
-    return not torch.cuda.is_available()
 
 
 def _progress(schedule: Schedule, state: _State) -> float:
