@@ -37,9 +37,10 @@ def start(*arguments: str | Path, cwd: Path, **options: Any) -> subprocess.Popen
 
 
 def run(*arguments: str | Path, cwd: Path, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run `designkit ...` in the folder `cwd` to its end, or for a minute."""
+    """Run `designkit ...` in the folder `cwd` to its end, or for two minutes unless `timeout` is another."""
+    timeout = options.pop("timeout", 120)
     process = start(*arguments, cwd=cwd, **options)
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=timeout)
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 

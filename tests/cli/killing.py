@@ -1,10 +1,12 @@
 """Kill `designkit generate` without warning at random instants, start it again each time, and compare.
 
     python -m tests.cli.killing --kills 100
+    python -m tests.cli.killing --kills 10 --model starter --images 12
 
-A run of sixty drafts is killed by SIGKILL until that many kills have hit it (a finished run is begun anew in another
-folder), always carried on by the same command. At the end of each run every file has to be as in a run that nobody
-disturbed, but for the timings in the manifest. The number of kills and what was lost is printed; the exit code is
+A run of sixty drafts (or of another model's pictures) is killed by SIGKILL until that many kills have hit it (a
+finished run is begun anew in another folder), always carried on by the same command. At the end of each run every
+file has to be as in a run that nobody disturbed, but for the timings in the manifest.
+The number of kills and what was lost is printed; the exit code is
 1 if anything was lost, doubled or damaged.
 """
 
@@ -45,11 +47,17 @@ class Tally:
     faults: list[str] = field(default_factory=list[str])
 
 
-def kill_and_compare(place: Path, *, num_kills: int, seed: int) -> Tally:
+def kill_and_compare(
+    place: Path, *, num_kills: int, seed: int, model: str = "draft", num_images: int = NUM_IMAGES
+) -> Tally:
     """Kill runs below `place` that many times in all; every fault found is a line of the tally."""
     chance = random.Random(seed)
     (place / "kill.yaml").write_text(PROMPTS)
-    whole = run("generate", "kill.yaml", "--out", "whole", cwd=place)
+    command = ["generate", "kill.yaml", "--model", model, "--limit", str(num_images), "--out"]
+    # Left to itself, each run would measure anew which precision pays.
+    environment = {"OMP_NUM_THREADS": "1"}
+    command[1:1] = ["--precision", "auto" if model == "draft" else "fp32"]
+    whole = run(*command, "whole", cwd=place, env=environment, timeout=None)
     assert whole.returncode == 0, whole.stderr
     expected = files(place / "whole" / "kill")
     tally = Tally()
@@ -58,11 +66,11 @@ def kill_and_compare(place: Path, *, num_kills: int, seed: int) -> Tally:
         tally.num_runs += 1
         is_finished = False
         while not is_finished:
-            process = start("generate", "kill.yaml", "--out", out, cwd=place)
+            process = start(*command, out, cwd=place, env=environment)
             # A run that has all its pictures is let go on every other time, or it would be killed for ever.
-            has_all = _num_recorded(place / out / "kill") == NUM_IMAGES
+            has_all = _num_recorded(place / out / "kill") == num_images
             if tally.num_kills < num_kills and not (has_all and chance.random() < 0.5):
-                _wait_for_some_instant(process, place / out / "kill", chance)
+                _wait_for_some_instant(process, place / out / "kill", chance, num_images)
                 process.send_signal(signal.SIGKILL)
             _, stderr = process.communicate()
             is_finished = process.returncode == 0
@@ -76,19 +84,21 @@ def kill_and_compare(place: Path, *, num_kills: int, seed: int) -> Tally:
     return tally
 
 
-def _wait_for_some_instant(process: subprocess.Popen[str], folder: Path, chance: random.Random) -> None:
+def _wait_for_some_instant(
+    process: subprocess.Popen[str], folder: Path, chance: random.Random, num_images: int
+) -> None:
     """Wait until a random number of images more is recorded (or none, or all), and then for a random moment.
 
     So kills fall into starting, drawing and finishing alike, however fast the machine is.
     """
-    num_more = chance.choice([-1, -1, -1, *range(1, 20), NUM_IMAGES])
+    num_more = chance.choice([-1, -1, -1, *range(1, max(2, num_images // 3)), num_images])
     if num_more < 0:
         time.sleep(chance.uniform(0.0, 0.3))
         return
-    goal = min(NUM_IMAGES, _num_recorded(folder) + num_more)
+    goal = min(num_images, _num_recorded(folder) + num_more)
     while _num_recorded(folder) < goal and process.poll() is None:
         time.sleep(0.001)
-    time.sleep(chance.uniform(0.0, 0.02 if goal < NUM_IMAGES else 0.5))
+    time.sleep(chance.uniform(0.0, 0.02 if goal < num_images else 0.5))
 
 
 def _num_recorded(folder: Path) -> int:
@@ -107,14 +117,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--model", default="draft")
+    parser.add_argument("--images", type=int, default=NUM_IMAGES)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
-        tally = kill_and_compare(Path(place), num_kills=options.kills, seed=options.seed)
+        tally = kill_and_compare(
+            Path(place),
+            num_kills=options.kills,
+            seed=options.seed,
+            model=str(Path(options.model).resolve()) if Path(options.model).exists() else options.model,
+            num_images=options.images,
+        )
     done = tally.kills_by_images_done
-    print(f"{tally.num_kills} kills over {tally.num_runs} runs of {NUM_IMAGES} images; {len(tally.faults)} faults")
+    print(f"{tally.num_kills} kills over {tally.num_runs} runs of {options.images} images; {len(tally.faults)} faults")
     print(
-        f"images safe when killed: {sum(n == 0 for n in done)} times none, {sum(0 < n < NUM_IMAGES for n in done)} "
-        f"times some, {sum(n == NUM_IMAGES for n in done)} times all (the sheet or the page was being made)"
+        f"images safe when killed: {sum(n == 0 for n in done)} times none, {sum(0 < n < options.images for n in done)} "
+        f"times some, {sum(n == options.images for n in done)} times all (the sheet or the page was being made)"
     )
     print("\n".join(tally.faults))
     sys.exit(bool(tally.faults))
