@@ -60,20 +60,23 @@ def pair_is_held_out(subject: str, other: str, *, one_in: int = 10) -> bool:
 
 
 def random_scene(rng: random.Random) -> Scene:
-    """Draw a scene: every factor uniformly within its own question, so that no pairing is rare."""
+    """Draw a scene: each factor is named or left plain by a fixed share, and all its values are equally likely.
+
+    Plain grounds are the rule: patterns have much that no sentence says, and would take most of what is learned.
+    """
     subject = rng.choice(SUBJECTS).name
     colour = rng.choice(tuple(COLOURS)) if rng.random() < 0.3 else None
-    style = rng.choice(STYLES) if rng.random() < 0.6 else "flat"
+    style = rng.choice(STYLES) if rng.random() < 0.4 else "flat"
     product = rng.choice(PRODUCTS) if rng.random() < 0.25 else None
-    count = 1 if product or rng.random() < 0.75 else rng.choice(COUNTS[1:])
-    position = rng.choice(POSITIONS) if count == 1 and rng.random() < 0.65 else "center"
+    count = 1 if product or rng.random() < 0.82 else rng.choice(COUNTS[1:])
+    position = rng.choice(POSITIONS) if count == 1 and rng.random() < 0.6 else "center"
     product_colour = rng.choice(tuple(COLOURS)) if product else None
     if product:
         style = "flat"
     badge = None
     if product is None and count == 1 and rng.random() < 0.15:
         badge = _other_than(rng, colour)
-    background = "plain" if rng.random() < 0.45 else rng.choice(BACKGROUNDS[1:])
+    background = "plain" if rng.random() < 0.7 else rng.choice(BACKGROUNDS[1:])
     bare_colour = None if product or badge else colour
     first = _other_than(rng, product_colour, badge, bare_colour)
     second = None if background == "plain" else _other_than(rng, first, product_colour, badge, bare_colour)

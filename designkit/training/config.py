@@ -75,7 +75,7 @@ class DenoiserRecipe(_Strict):
         default=10_000, description="how many of them, the first, show one thing on plain ground"
     )
     fresh_share: float = Field(
-        default=0.25, description="share of a batch's size that is encoded anew until all are kept"
+        default=0.15, description="share of a batch's size that is encoded anew until all are kept"
     )
     text_rate: float = Field(default=0.5, description="text encoder's learning rate over the UNet's")
     caption_dropout: float = 0.1

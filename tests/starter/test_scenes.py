@@ -1,14 +1,15 @@
 """Scenes, their pictures and their sentences."""
 
 import random
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from designkit.starter.captions import caption, known_words, unknown_words
+from designkit.starter.colours import COLOURS
 from designkit.starter.glyphs import sprites
 from designkit.starter.renderer import centres, render
-from designkit.starter.colours import COLOURS
 from designkit.starter.scenes import Scene, is_held_out, pair_is_held_out, random_scene, training_scene
 from designkit.starter.subjects import SUBJECTS
 from designkit.values import Size
@@ -55,7 +56,7 @@ def test_as_many_subjects_as_counted_stand_apart_inside_the_picture(count: int, 
 
     middles = centres(replace(PLAIN, count=count, position="center"), size)
     assert len(middles) == count
-    gaps = [abs(a[0] - b[0]) + abs(a[1] - b[1]) for a, b in zip(middles, middles[1:], strict=False)]
+    gaps = [abs(a[0] - b[0]) + abs(a[1] - b[1]) for a, b in pairwise(middles)]
     assert min(gaps) > 30
     assert all(0 < x < size.width and 0 < y < size.height for x, y in middles)
 
