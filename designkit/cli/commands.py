@@ -5,13 +5,14 @@ Typer builds the help from here, so only what is needed for that is imported.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from designkit.cli import make, show, train
 
 app = typer.Typer(
     name="designkit",
-    help="Design variants for advertising, packaging and branding from prompt files.",
     epilog="Begin with: designkit generate prompts/summer-soda-ad.yaml",
     no_args_is_help=True,
     add_completion=False,
@@ -19,6 +20,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def designkit(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show.print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Design variants for advertising, packaging and branding from prompt files."""
+
+
 app.command("generate", short_help="Draw prompt files into run folders.")(make.generate)
 app.command("plan", short_help="Count and show what would be drawn.")(show.plan)
 app.add_typer(train.train_app, name="train")

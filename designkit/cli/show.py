@@ -32,6 +32,15 @@ NUM_SHOWN = 5
 models_app = typer.Typer(help="The models that can be drawn with.", no_args_is_help=True, rich_markup_mode=None)
 
 
+def print_version(is_wanted: bool) -> None:
+    """Print the version and end, where it is wanted."""
+    if is_wanted:
+        from designkit import __version__
+
+        say(__version__)
+        raise typer.Exit
+
+
 def plan(
     prompts: Prompts,
     model: Model = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from designkit.runs.folder import RunContents
+from designkit.runs.metadata import bare_name
 from designkit.values import Record
 
 MAX_TITLE = 90
@@ -30,5 +31,5 @@ def run_facts(run: RunContents) -> str:
     if num_failed:
         facts.append(f"{num_failed} failed")
     if model.get("name"):
-        facts += [f"drawn by {model['name']}", f"licence {model['licence']}"]
+        facts += [f"drawn by {bare_name(model['name'])}", f"licence {model['licence']}"]
     return " · ".join(facts)

@@ -18,6 +18,7 @@ from designkit.files import write_durably
 from designkit.gallery.labels import picture_detail, picture_title, run_facts
 from designkit.gallery.sheet import sheet_names
 from designkit.runs.folder import RunContents
+from designkit.runs.metadata import bare_name
 from designkit.values import Record
 
 PAGE = "index.html"
@@ -105,7 +106,7 @@ def _settings(record: Record) -> Iterator[tuple[str, object]]:
     yield from _known(settings, (("Steps", "steps"), ("Guidance", "guidance"), ("Scheduler", "scheduler")))
     for adapter in settings.get("adapters", ()):
         yield "Adapter", f"{PurePath(adapter['path']).name} at {adapter['weight']:g}"
-    yield "Model", model["name"]
+    yield "Model", bare_name(model["name"])
     yield "Revision", str(model["revision"])[:12]
     yield "Licence", model["licence"]
     yield from _known(settings, (("Precision", "precision"), ("Device", "device")))

@@ -65,6 +65,12 @@ def parameters_text(record: Record) -> str:
     return "\n".join(lines)
 
 
+def bare_name(name: str) -> str:
+    """What a model is called before strangers: a Hub id as it is, a folder or file by its last part."""
+    is_path = name.startswith((".", "/", "~")) or name.endswith(".safetensors") or name.count("/") > 1
+    return PurePath(name).name.removesuffix(".safetensors") if is_path else name
+
+
 def _parameters(record: Record) -> Iterator[tuple[str, object]]:
     settings, model = record.settings, record.model
     if settings.get("steps") is not None:
@@ -76,7 +82,7 @@ def _parameters(record: Record) -> Iterator[tuple[str, object]]:
     yield "Seed", record.seed
     yield "Size", f"{record.width}x{record.height}"
     yield "Model hash", str(model["revision"])[:10]
-    yield "Model", _bare_name(model["name"])
+    yield "Model", bare_name(model["name"])
 
 
 def _quoted(value: object) -> str:
@@ -103,12 +109,6 @@ def _recipe(record: Record) -> str:
         "width": record.width,
         "height": record.height,
         "settings": settings,
-        "model": {**record.model, "name": _bare_name(record.model["name"])},
+        "model": {**record.model, "name": bare_name(record.model["name"])},
     }
     return json.dumps(recipe, ensure_ascii=False)
-
-
-def _bare_name(name: str) -> str:
-    """A Hub id as it is, a folder or file by its last part."""
-    is_path = name.startswith((".", "/", "~")) or name.endswith(".safetensors") or name.count("/") > 1
-    return PurePath(name).name.removesuffix(".safetensors") if is_path else name

@@ -63,6 +63,10 @@ def test_help_and_usage_mistakes_are_plain_text(place: Path) -> None:
     assert run("generat", "ad.yaml", cwd=place).returncode == 2
 
 
+def test_the_version_is_the_packages(place: Path) -> None:
+    assert run("--version", cwd=place).stdout == f"{designkit.__version__}\n"
+
+
 def test_no_command_has_more_than_ten_options(place: Path) -> None:
     for command in (("generate",), ("plan",), ("doctor",), ("models", "list"), ("models", "show")):
         text = run(*command, "--help", cwd=place).stdout

@@ -152,7 +152,8 @@ def test_the_viewer_lists_all_that_set_the_pixels_without_folders(tmp_path: Path
         "precision": "fp32",
         "batch_size": 4,
     }
-    shown = record("aaaaaaaaaaaa", width=8, height=8, settings=settings, warnings=("enlarged",))
+    model = {"name": "/home/ana/models/brand", "revision": "1234567890abcdef", "licence": "Apache-2.0"}
+    shown = record("aaaaaaaaaaaa", width=8, height=8, settings=settings, warnings=("enlarged",), model=model)
     (image,) = data_of(page_of(tmp_path / "run", [shown]))["images"]
     assert image["settings"] == [
         ["product", "soda can"],
@@ -164,7 +165,7 @@ def test_the_viewer_lists_all_that_set_the_pixels_without_folders(tmp_path: Path
         ["Guidance", "4.0"],
         ["Scheduler", "euler"],
         ["Adapter", "lumen.safetensors at 0.8"],
-        ["Model", "starter"],
+        ["Model", "brand"],
         ["Revision", "1234567890ab"],
         ["Licence", "Apache-2.0"],
         ["Precision", "fp32"],
