@@ -65,8 +65,8 @@ class ImageRequest:
 class GeneratedImage:
     """What a generator yields for one request: a picture, or the reason why there is none.
 
-    `picture` is RGB (or RGBA) of exactly `request.size`. `seconds` is the time of the batch that it was
-    drawn in, divided by the images in it.
+    `picture` is RGB (or RGBA) of exactly `request.size`. `seconds` is its share of the time of the batches
+    that were drawn together with it, so that the seconds of all images add up to about what a run took.
     """
 
     request: ImageRequest

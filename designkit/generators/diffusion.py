@@ -92,6 +92,7 @@ class DiffusionGenerator:
         self._parameters = frozenset(inspect.signature(pipelines[0].__call__).parameters)
         self._defaults = read_facts(card.folder).defaults if card.folder and card.folder.is_dir() else {}
         self._own_schedulers: list[Any] = [getattr(pipeline, "scheduler", None) for pipeline in pipelines]
+        self._num_side_by_side = 1
         self._idle: SimpleQueue[Any] = SimpleQueue()
         for pipeline in pipelines:
             self._idle.put(pipeline)
@@ -146,6 +147,7 @@ class DiffusionGenerator:
         spoilt: list[_Spoilt] = []
         try:
             with self._set_up(group[0]):
+                self._num_side_by_side = min(len(batches), len(self._pipelines))
                 drawn = run_side_by_side(
                     self._draw_batch, batches, num_workers=len(self._pipelines), stop=self._interrupt
                 )
@@ -192,7 +194,7 @@ class DiffusionGenerator:
         try:
             started = time.perf_counter()
             drawn = self._call_safely(pipeline, batch)
-            seconds = (time.perf_counter() - started) / len(batch)
+            seconds = (time.perf_counter() - started) / len(batch) / self._num_side_by_side
         finally:
             self._idle.put(pipeline)
         return [self._finish(request, pixels, seconds) for request, pixels in zip(batch, drawn, strict=True)]
