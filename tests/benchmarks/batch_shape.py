@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 SHAPES = (1, 2, 4, 8)
-COUNTS = (1, 4, 12, 36, 100)
+COUNTS = (1, 3, 5, 13, 37, 101)
 
 
 def main() -> None:

@@ -160,11 +160,11 @@ def run_plain(job: Job, dtype: str, place: Path) -> float:
 
 
 def run_bare_loop(job: Job, *, side_by_side: bool) -> float:
-    """Median seconds of `bare_loop` in a process of its own, with the waiting of threads that suits each way best."""
+    """Median seconds of `bare_loop` in a process of its own, whose threads wait in the best way found."""
     program = "import json, sys; from tests.benchmarks.speed import Job, bare_loop; "
     program += "print(bare_loop(Job(**json.loads(sys.argv[1])), side_by_side=json.loads(sys.argv[2])))"
     command = [sys.executable, "-W", "ignore", "-c", program, json.dumps(asdict(job)), json.dumps(side_by_side)]
-    _, printed = timed(command, cwd=REPOSITORY, OMP_WAIT_POLICY="PASSIVE" if side_by_side else "ACTIVE")
+    _, printed = timed(command, cwd=REPOSITORY, OMP_WAIT_POLICY="PASSIVE", GOMP_SPINCOUNT="1000")
     return float(printed.split()[-1])
 
 

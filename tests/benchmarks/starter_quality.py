@@ -36,7 +36,7 @@ from designkit.training.recipes.detector import DetectorTask, spoil
 from designkit.values import ImageRequest
 
 DETECTOR_SCHEDULE = Schedule(
-    steps=2500, batch_size=32, learning_rate=1.5e-3, warmup_steps=100, cooldown=0.4, ema_decay=0.995
+    steps=1500, batch_size=32, learning_rate=1.5e-3, warmup_steps=100, cooldown=0.4, ema_decay=0.995
 )
 NUM_RENDERS = 1000
 _THIRD = CROP.width / 3

@@ -73,6 +73,16 @@ def test_threads_are_what_was_asked_for_or_the_free_cores_shared_out(monkeypatch
     assert choose_compute(precision="fp32", device="cpu").threads == 1
 
 
+def test_small_calls_run_side_by_side_on_one_thread_each(monkeypatch):
+    monkeypatch.setattr(device, "free_cores", lambda: 6)
+    small = choose_compute(precision="fp32", device="cpu", runs_small_calls=True)
+    assert (small.threads, small.workers) == (1, 6)
+    resumed = choose_compute(precision="fp32", device="cpu", threads=4, runs_small_calls=True)
+    assert (resumed.threads, resumed.workers) == (4, 1)
+    large = choose_compute(precision="fp32", device="cpu")
+    assert (large.threads, large.workers) == (6, 1)
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the affinity of a process can be set on Linux only")
 def test_only_the_cores_that_the_process_may_use_are_counted():
     before = os.sched_getaffinity(0)
@@ -83,16 +93,24 @@ def test_only_the_cores_that_the_process_may_use_are_counted():
         os.sched_setaffinity(0, before)
 
 
-@pytest.mark.parametrize(("given", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
-def test_waiting_threads_sleep_unless_the_user_says_otherwise(given, expected):
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
-    if given:
-        environment["OMP_WAIT_POLICY"] = given
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "PASSIVE 1000"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE None"),
+        ({"GOMP_SPINCOUNT": "7"}, "None 7"),
+    ],
+)
+def test_waiting_threads_soon_sleep_unless_the_user_says_otherwise(given, expected):
+    variables = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    environment = {name: value for name, value in os.environ.items() if name not in variables}
     program = (
-        "import sys, os, designkit.models.device\nassert 'torch' in sys.modules\nprint(os.environ['OMP_WAIT_POLICY'])\n"
+        "import sys, os, designkit.models.device\n"
+        "assert 'torch' in sys.modules\n"
+        f"print(*map(os.environ.get, {variables}))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, cwd=Path(__file__).parents[2],
+        [sys.executable, "-c", program], env=environment | given, cwd=Path(__file__).parents[2],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout.strip() == expected
