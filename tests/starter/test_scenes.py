@@ -71,7 +71,7 @@ def test_training_scenes_are_fixed_by_their_number_and_never_held_out():
 def test_about_a_tenth_of_subject_colour_pairs_is_held_out():
     pairs = [(subject.name, colour) for subject in SUBJECTS for colour in COLOURS]
     share = sum(pair_is_held_out(*pair) for pair in pairs) / len(pairs)
-    assert 0.08 < share < 0.12
+    assert 0.06 < share < 0.14  # three deviations of a fair tenth of 448 pairs
 
 
 def test_no_coloured_subject_melts_into_the_ground_it_lies_on():
