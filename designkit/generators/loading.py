@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import warnings
 from collections.abc import Sequence
@@ -59,6 +60,7 @@ def load_pipeline(card: ModelCard, dtype: torch.dtype, *, variant: str | None = 
                 fix="check that the folder is whole; `designkit models show` lists what is there",
             )
         ) from error
+    _refuse_other_kinds(pipeline)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
@@ -187,6 +189,30 @@ def _misfit(path: Path, card: ModelCard, reason: str) -> Problem:
         file=str(path),
         message=f"this adapter does not fit {card.name} ({card.family}): {reason}",
         fix="use an adapter that was made for this model",
+    )
+
+
+def _refuse_other_kinds(pipeline: Any) -> None:
+    parameters = {
+        name: parameter
+        for name, parameter in inspect.signature(pipeline.__call__).parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    }
+    if "prompt" not in parameters:
+        reason = "it takes no prompt"
+    elif "num_frames" in parameters:
+        reason = "it makes films"
+    elif needed := [name for name, value in parameters.items() if value.default is value.empty and name != "prompt"]:
+        reason = f"it cannot do without {' and '.join(needed)}"
+    else:
+        return
+    name = type(pipeline).__name__
+    raise ModelRefused(
+        Problem(
+            code="model-other-kind",
+            message=f"{name} is no text-to-image pipeline: {reason}",
+            fix="use a model that makes pictures from text alone",
+        )
     )
 
 

@@ -5,6 +5,7 @@ another name, synced, then renamed; older ones go only after that, so that one c
 at every instant after the first.
 """
 
+# pyright: basic
 from __future__ import annotations
 
 import json

@@ -1,6 +1,6 @@
 """The autoencoder's recipe."""
 
-# pyright: basic, reportAttributeAccessIssue=false
+# pyright: basic, reportAttributeAccessIssue=false, reportArgumentType=false
 import torch
 
 from designkit.starter.renderer import render

@@ -1,6 +1,6 @@
 """The denoiser's recipe."""
 
-# pyright: basic
+# pyright: basic, reportAttributeAccessIssue=false
 import math
 import random
 

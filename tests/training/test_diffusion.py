@@ -1,6 +1,6 @@
 """The whole recipe: from a YAML file to a pipeline that any diffusers tool can load."""
 
-# pyright: basic
+# pyright: basic, reportPrivateImportUsage=false
 from pathlib import Path
 
 import pytest

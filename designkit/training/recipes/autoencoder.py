@@ -1,6 +1,7 @@
 """Train the picture autoencoder on rendered scenes."""
 
 # pyright: basic, reportPrivateImportUsage=false, reportArgumentType=false, reportAttributeAccessIssue=false
+# pyright: reportOptionalMemberAccess=false, reportOptionalSubscript=false, reportOperatorIssue=false
 from __future__ import annotations
 
 import random
@@ -35,8 +36,6 @@ def build_autoencoder(recipe: AutoencoderRecipe) -> AutoencoderKL:
     )  # fmt: skip
     with torch.no_grad():  # Start with little noise on the latents: at unit noise light and dark is all it learns.
         layer = autoencoder.quant_conv
-        assert layer is not None
-        assert layer.bias is not None
         layer.weight[recipe.latent_channels :].zero_()
         layer.bias[recipe.latent_channels :].fill_(_FIRST_LOG_VARIANCE)
     return autoencoder
