@@ -16,7 +16,7 @@ from typing import Any, Literal
 from designkit.errors import ModelRefused, Problem
 from designkit.generators import hub
 from designkit.generators.base import ModelCard
-from designkit.generators.families import FAMILIES, UNLISTED
+from designkit.generators.families import find_family
 from designkit.generators.folder import check_folder, pickle_problem
 from designkit.generators.licences import UNKNOWN, commercial_use, read_licence
 from designkit.generators.singlefile import recognise
@@ -206,7 +206,7 @@ def _card(
     num_parameters: int | None = None,
     notes: tuple[str, ...] = (),
 ) -> ModelCard:
-    family = FAMILIES.get(pipeline or "", UNLISTED)
+    family = find_family(pipeline)
     drawing, facts = drawing or _Drawing(), facts or ModelFacts()
     side = drawing.side_px or family.native_side_px
     native = facts.native_sizes or (Size(width=side, height=side),)

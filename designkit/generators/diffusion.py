@@ -29,7 +29,7 @@ from designkit.generators.arguments import call_arguments, unhonoured_settings
 from designkit.generators.base import ModelCard, Precision
 from designkit.generators.catalog import find_card, read_facts
 from designkit.generators.download import fetch
-from designkit.generators.families import FAMILIES, UNLISTED, Family
+from designkit.generators.families import Family, find_family
 from designkit.generators.fit import fit_picture
 from designkit.generators.loading import be_quiet, load_adapters, load_pipeline, share_pipeline
 from designkit.generators.schedulers import make_scheduler, scheduler_problem
@@ -56,7 +56,7 @@ def open_diffusion(
         model_id, _, revision = card.name.partition("@")
         fetch(model_id, revision or None, variant=variant)
         card = find_card(card.name)
-    family = FAMILIES.get(card.pipeline or "", UNLISTED)
+    family = find_family(card.pipeline)
     is_small = (card.num_parameters or 0) < SMALL_PARAMETERS
     compute = choose_compute(
         precision=precision, device=device, threads=threads, runs_small_calls=family.is_batched and is_small
@@ -87,7 +87,7 @@ class DiffusionGenerator:
         self.card = card
         self._pipelines = tuple(pipelines)
         self._compute = compute
-        self._family = FAMILIES.get(type(pipelines[0]).__name__, UNLISTED)
+        self._family = find_family(type(pipelines[0]).__name__)
         self._batch_size = batch_size if self._family.is_batched else 1
         self._parameters = frozenset(inspect.signature(pipelines[0].__call__).parameters)
         self._defaults = read_facts(card.folder).defaults if card.folder and card.folder.is_dir() else {}

@@ -151,3 +151,8 @@ FAMILIES: Mapping[str, Family] = {
 
 UNLISTED = Family(name="diffusers", takes_adapters=False)
 """How a pipeline is treated that is not in the table."""
+
+
+def find_family(pipeline_class: str | None) -> Family:
+    """The row of a pipeline class; one for editing pictures counts as its relative that draws from text alone."""
+    return FAMILIES.get((pipeline_class or "").replace("Img2Img", "").replace("Inpaint", ""), UNLISTED)

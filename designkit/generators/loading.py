@@ -23,7 +23,7 @@ from designkit.generators import hub
 from designkit.generators.adapters import adapter_file
 from designkit.generators.base import ModelCard
 from designkit.generators.download import fetch
-from designkit.generators.families import FAMILIES, UNLISTED
+from designkit.generators.families import find_family
 from designkit.generators.folder import check_folder, component_names
 from designkit.generators.singlefile import recognise
 from designkit.generators.weights import FLAVOURS, choose_flavour, read_header
@@ -172,7 +172,7 @@ def _only_flavour(folder: Path) -> str | None:
 
 
 def _refuse_missing_packages(card: ModelCard) -> None:
-    missing = [name for name in FAMILIES.get(card.pipeline or "", UNLISTED).needs if find_spec(name) is None]
+    missing = [name for name in find_family(card.pipeline).needs if find_spec(name) is None]
     if missing:
         raise ModelRefused(
             Problem(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from designkit.errors import Problem
 from designkit.generators.base import ModelCard
-from designkit.generators.families import FAMILIES, UNLISTED
+from designkit.generators.families import find_family
 from designkit.generators.weights import read_json
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class _TextEncoder:
 def _text_encoders(card: ModelCard) -> Iterator[_TextEncoder]:
     if card.folder is None or not card.folder.is_dir():
         return
-    limits = FAMILIES.get(card.pipeline or "", UNLISTED).text_limits
+    limits = find_family(card.pipeline).text_limits
     for folder in sorted(card.folder.glob("tokenizer*")):
         tokenizer = _read_tokenizer(folder)
         if tokenizer is None:
