@@ -1,4 +1,4 @@
-# demo: three folders of design variants; test: everything that must hold; check: lint, types, layers; bench: speed.
+# demo: three folders of design variants; test: everything that must hold; check: lint, types, layers; bench: speed, quality.
 # Each makes its own environment in .venv from pyproject.toml and constraints.txt; it needs Python 3.11+ alone.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -26,3 +26,6 @@ test: check
 
 bench: .venv/installed
 	$(BIN)/python -m pytest -q -s -o python_files='bench_*.py' -o timeout=0 tests/benchmarks
+	$(BIN)/python tests/benchmarks/speed.py
+	$(BIN)/python tests/benchmarks/batch_shape.py
+	$(BIN)/python tests/benchmarks/starter_quality.py
