@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from designkit.errors import DesignkitError, InputRefused, ModelRefused
+from designkit.errors import DesignkitError, InputRefused, ModelRefused, Problem
 from designkit.generators.adapters import adapter_file
 from designkit.generators.arguments import call_arguments, unhonoured_settings
 from designkit.generators.base import ModelCard, Precision
@@ -61,7 +61,7 @@ def open_diffusion(
     compute = choose_compute(
         precision=precision, device=device, threads=threads, runs_small_calls=family.is_batched and is_small
     )
-    pipeline = load_pipeline(card, compute.dtype, variant=variant).to(compute.device)
+    pipeline = _place(load_pipeline(card, compute.dtype, variant=variant), card, compute)
     pipelines = [pipeline, *(share_pipeline(pipeline) for _ in range(compute.workers - 1))]
     return DiffusionGenerator(
         card, pipelines, compute, batch_size=batch_size or _batch_size(family, compute, is_small=is_small)
@@ -268,6 +268,22 @@ class DiffusionGenerator:
 
     def _takes(self, setting: str) -> bool:
         return setting in self.card.accepts
+
+
+def _place(pipeline: Any, card: ModelCard, compute: Compute) -> Any:
+    """The pipeline on its device; raises ModelRefused when the device has too little memory for it."""
+    try:
+        return pipeline.to(compute.device)
+    except torch.OutOfMemoryError:
+        size = (card.num_parameters or 0) * compute.dtype.itemsize / 1e9
+        raise ModelRefused(
+            Problem(
+                code="model-too-large",
+                message=f"{card.name} takes {size:.1f} GB in {compute.precision}, more than {compute.device} has free",
+                fix="use a smaller model, or end what else uses the device; hidden from designkit with "
+                "CUDA_VISIBLE_DEVICES= , the CPU is used instead, slowly",
+            )
+        ) from None
 
 
 def _batch_size(family: Family, compute: Compute, *, is_small: bool) -> int:

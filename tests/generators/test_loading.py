@@ -109,6 +109,17 @@ def test_a_missing_package_is_named_with_how_to_add_it(tiny_model, monkeypatch):
         open_tiny(folder)
 
 
+def test_a_model_that_does_not_fit_into_the_devices_memory_is_refused(tiny_model, monkeypatch):
+    from diffusers import DiffusionPipeline
+
+    def too_large(self, device):
+        raise torch.OutOfMemoryError("tried to allocate 20 GiB")
+
+    monkeypatch.setattr(DiffusionPipeline, "to", too_large)
+    with pytest.raises(ModelRefused, match=r"takes 0.0 GB in fp32, more than cpu has free"):
+        open_tiny(tiny_model("FluxPipeline"))
+
+
 def test_opening_leaves_the_terminal_alone(tiny_model, capfd):
     (image,) = open_tiny(tiny_model("StableDiffusionXLPipeline")).generate([ask(0, prompt="teal soda can " * 30)])
     assert image.failure is None
