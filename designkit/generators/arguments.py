@@ -25,8 +25,8 @@ def call_arguments(
     takes lists.
     """
     first, is_one = requests[0], len(requests) == 1
-    steps, guidance = first.steps or card.default_steps, first.guidance
-    guidance = card.default_guidance if guidance is None else guidance
+    steps = first.steps if family.takes_steps and first.steps is not None else card.default_steps
+    guidance = card.default_guidance if first.guidance is None else first.guidance
     arguments: dict[str, Any] = {
         "prompt": first.prompt if is_one else [request.prompt for request in requests],
         "width": first.drawn.width,
@@ -58,7 +58,12 @@ def unhonoured_settings(request: ImageRequest, card: ModelCard, family: Family) 
         "adapters": bool(request.adapters),
         "steps": request.steps is not None,
     }
-    names = {"negative": "negative prompt", "scheduler": "other scheduler", "guidance": "guidance setting"}
+    names = {
+        "negative": "negative prompt",
+        "scheduler": "other scheduler",
+        "guidance": "guidance setting",
+        "steps": "other number of steps",
+    }
     sentences = [
         f"{card.family} models take no {names.get(setting, setting)}, so it was left out"
         for setting, is_asked in asked.items()
