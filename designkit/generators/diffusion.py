@@ -31,6 +31,7 @@ from designkit.generators.catalog import find_card, read_facts
 from designkit.generators.download import fetch
 from designkit.generators.families import Family, find_family
 from designkit.generators.fit import fit_picture
+from designkit.generators.folder import check_folder
 from designkit.generators.loading import be_quiet, load_adapters, load_pipeline, share_pipeline
 from designkit.generators.schedulers import make_scheduler, scheduler_problem
 from designkit.generators.workers import run_side_by_side
@@ -54,8 +55,11 @@ def open_diffusion(
     """Load the model of a card, downloading it if it is not on this disk; see `open_generator`."""
     if card.folder is None:
         model_id, _, revision = card.name.partition("@")
-        fetch(model_id, revision or None, variant=variant)
+        folder = fetch(model_id, revision or None, variant=variant)
         card = find_card(card.name)
+        if card.folder is None:
+            check_folder(folder)  # Raises with what is missing.
+            raise ModelRefused(f"the model {card.name} was fetched, but is not whole.", fix="remove it from the cache")
     family = find_family(card.pipeline)
     is_small = (card.num_parameters or 0) < SMALL_PARAMETERS
     compute = choose_compute(

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from designkit.errors import ModelRefused, Problem
-from designkit.generators.weights import choose_flavour
+from designkit.generators.weights import PICKLE_SUFFIXES, choose_flavour
 
 
 def fetch(model_id: str, revision: str | None = None, *, variant: str | None = None, has_weights: bool = True) -> Path:
@@ -29,6 +29,10 @@ def fetch(model_id: str, revision: str | None = None, *, variant: str | None = N
         wanted = _wanted_files(files, variant=variant, has_weights=has_weights)
         if "model_index.json" not in wanted:
             raise ModelRefused(_problem(model_id, "has no model_index.json, so it is no model in the diffusers layout"))
+        pickled = _pickled_parts(files)
+        if pickled:
+            message = f"has {' and '.join(pickled)} as pickles only, which can run code while they are read"
+            raise ModelRefused(_problem(model_id, message, fix="use a version of it that has safetensors files"))
         return Path(snapshot_download(model_id, revision=revision, allow_patterns=wanted))
     except GatedRepoError:
         fix = f"accept its terms at https://huggingface.co/{model_id}, then log in with `hf auth login`"
@@ -61,6 +65,15 @@ def _wanted_files(names: list[str], *, variant: str | None, has_weights: bool) -
     if has_weights:
         wanted += [f"{part}/{file}" for part, files in parts.items() for file in choose_flavour(sorted(files), variant)]
     return wanted
+
+
+def _pickled_parts(names: list[str]) -> list[str]:
+    """The parts of a model that have weights, but none in safetensors files."""
+    suffixes: dict[str, set[str]] = {}
+    for path in map(Path, names):
+        if len(path.parts) == 2:
+            suffixes.setdefault(path.parts[0], set()).add(path.suffix)
+    return sorted(part for part, found in suffixes.items() if found & PICKLE_SUFFIXES and ".safetensors" not in found)
 
 
 def _problem(model_id: str, message: str, *, fix: str | None = None) -> Problem:

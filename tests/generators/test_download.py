@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
 from designkit.errors import ModelRefused
+from designkit.generators import open_generator
 from designkit.generators.download import fetch
 
 FILES = [
@@ -67,6 +69,28 @@ def test_a_model_in_another_layout_is_refused(hub):
     with pytest.raises(ModelRefused, match=r"acme/soda has no model_index\.json"):
         fetch("acme/soda")
     assert "wanted" not in hub
+
+
+def test_a_model_that_is_pickled_is_refused_before_anything_is_fetched(hub):
+    hub["files"] = [name for name in FILES if name != "vae/diffusion_pytorch_model.safetensors"] + ["vae/model.bin"]
+    with pytest.raises(ModelRefused, match=r"acme/soda has vae as pickles only, which can run code"):
+        fetch("acme/soda")
+    assert "wanted" not in hub
+
+
+def test_a_model_that_arrives_without_a_part_is_refused_with_its_name(tiny_model, tmp_path, monkeypatch):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    snapshot = tmp_path / "models--acme--soda" / "snapshots" / commit
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+
+    def arrive(model_id, revision, *, variant):
+        shutil.copytree(tiny_model("StableDiffusionPipeline"), snapshot, ignore=shutil.ignore_patterns("vae"))
+        return snapshot
+
+    monkeypatch.setattr("designkit.generators.diffusion.fetch", arrive)
+    with pytest.raises(ModelRefused, match=r"the model's vae \(AutoencoderKL\) is missing"):
+        open_generator(f"acme/soda@{commit}", precision="fp32", threads=1)
 
 
 @pytest.mark.parametrize(
