@@ -49,8 +49,8 @@ class AutoencoderRecipe(_Strict):
     gradient_weight: float = Field(default=0.5, description="weight of the L1 of image gradients")
     kl_weight: float = 1e-6
     equivariance_share: float = Field(default=0.15, description="share of steps that also train the halved latent")
-    training: Schedule
-    decoder_training: Schedule
+    training: Schedule = Schedule(minutes=27)
+    decoder_training: Schedule = Schedule(minutes=20)
 
 
 class TextEncoderRecipe(_Strict):
@@ -62,7 +62,7 @@ class TextEncoderRecipe(_Strict):
     layers: int = 3
     heads: int = 4
     max_tokens: int = 32
-    training: Schedule
+    training: Schedule = Schedule(steps=700)
 
 
 class DenoiserRecipe(_Strict):
@@ -79,6 +79,10 @@ class DenoiserRecipe(_Strict):
     )
     text_rate: float = Field(default=0.5, description="text encoder's learning rate over the UNet's")
     caption_dropout: float = 0.1
+    noisiest_share: float = Field(
+        default=0.25, ge=0, lt=0.8, description="share of a batch in the noisiest tenth, where the text alone tells"
+    )
+    naming_weight: float = Field(default=0.1, ge=0, description="weight of naming the caption's factors in the loss")
     training: Schedule
 
 
@@ -88,9 +92,14 @@ class DiffusionRecipe(_Strict):
     kind: Literal["diffusion"]
     name: str
     seed: int = 0
+    start_from: str | None = Field(
+        default=None,
+        description="name or folder of a pipeline of the same kind whose denoiser and text encoder learn on; its "
+        "tokenizer and autoencoder stay as they are",
+    )
     sizes: tuple[str, ...] = ("128x128", "128x128", "128x128", "160x96", "96x160")
-    autoencoder: AutoencoderRecipe
-    text_encoder: TextEncoderRecipe
+    autoencoder: AutoencoderRecipe = AutoencoderRecipe()
+    text_encoder: TextEncoderRecipe = TextEncoderRecipe()
     denoiser: DenoiserRecipe
 
 

@@ -78,6 +78,35 @@ def test_training_again_makes_no_step_and_the_same_weights(trained: Path, recipe
     assert weights.read_bytes() == before
 
 
+def test_a_pipeline_learns_on_with_its_tokenizer_and_autoencoder_as_they_were(trained: Path, tmp_path: Path):
+    path = tmp_path / "further.yaml"
+    stages = "autoencoder:", "text_encoder:"
+    lines = TINY.replace("name: tiny", f"name: more\nstart_from: {trained}").splitlines()
+    kept, skipping = [], False
+    for line in lines:
+        skipping = line.startswith(stages) or (skipping and line.startswith(" "))
+        kept += [] if skipping else [line]
+    path.write_text("\n".join(kept))
+    out = tmp_path / "more"
+    assert [step.stage for step in train_diffusion(read_recipe(path), out)] == ["denoiser"] * 3
+
+    def weights(folder: Path, part: str) -> bytes:
+        return next((folder / part).glob("*.safetensors")).read_bytes()
+
+    assert weights(out, "vae") == weights(trained, "vae")
+    assert weights(out, "unet") != weights(trained, "unet")
+    assert weights(out, "text_encoder") != weights(trained, "text_encoder")
+    prompt = "a red apple on the left"
+    tokenizers = [StableDiffusionPipeline.from_pretrained(folder).tokenizer for folder in (trained, out)]
+    assert tokenizers[0](prompt).input_ids == tokenizers[1](prompt).input_ids
+
+
+def test_learning_on_from_a_model_without_a_folder_is_refused(recipe_file: Path, tmp_path: Path):
+    recipe = read_recipe(recipe_file, ["start_from=draft"])
+    with pytest.raises(InputRefused, match="draft"):
+        list(train_diffusion(recipe, tmp_path / "out"))
+
+
 def test_the_tokenizer_keeps_the_grammars_words_whole_and_ends_every_caption(tmp_path: Path):
     recipe = read_recipe(Path("prompts/train/starter.yaml"), ["text_encoder.num_captions=2000"])
     tokenizer = build_tokenizer(recipe.text_encoder, tmp_path / "tokenizer", seed=1)

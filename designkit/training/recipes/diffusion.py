@@ -1,7 +1,8 @@
 """From nothing to a text-to-image pipeline: tokenizer, autoencoder, text encoder, denoiser, export.
 
-Every stage keeps its checkpoints under the output folder and its result beside them; the same call again
-goes on with the first stage that has not ended.
+With `start_from` the denoiser and the text encoder of an existing pipeline learn on instead. Every stage keeps
+its checkpoints under the output folder and its result beside them; the same call again goes on with the first
+stage that has not ended.
 """
 
 # pyright: basic, reportPrivateImportUsage=false, reportArgumentType=false, reportAttributeAccessIssue=false
@@ -14,14 +15,16 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from transformers import CLIPTextModel
+from transformers import CLIPTextModel, CLIPTokenizer
 
+from designkit.errors import InputRefused, Problem
 from designkit.files import write_durably
+from designkit.generators.catalog import find_card
 from designkit.training.config import DiffusionRecipe
 from designkit.training.loop import StepReport, train
 from designkit.training.recipes.autoencoder import AutoencoderTask, DecoderTask, standardise_latents
 from designkit.training.recipes.denoiser import DenoiserTask, build_denoiser, build_scheduler
-from designkit.training.recipes.text_encoder import TextEncoderTask, build_text_encoder, build_tokenizer
+from designkit.training.recipes.text_encoder import CaptionReader, TextEncoderTask, build_text_encoder, build_tokenizer
 from designkit.values import Size
 
 
@@ -41,6 +44,9 @@ def train_diffusion(recipe: DiffusionRecipe, out: Path, *, threads: int = 1) -> 
     """
     torch.set_num_threads(threads)
     torch.manual_seed(recipe.seed)
+    if recipe.start_from is not None:
+        yield from _train_further(recipe, recipe.start_from, out)
+        return
     checkpoints = out / "checkpoints"
     tokenizer = build_tokenizer(recipe.text_encoder, out / "tokenizer", seed=recipe.seed)
 
@@ -54,21 +60,48 @@ def train_diffusion(recipe: DiffusionRecipe, out: Path, *, threads: int = 1) -> 
     autoencoder = pictures.autoencoder.eval().requires_grad_(False)
     standardise_latents(autoencoder, seed=recipe.seed)
 
-    sizes = [Size(width=int(width), height=int(height)) for width, height in (text.split("x") for text in recipe.sizes)]
+    sizes = _sizes(recipe)
     denoiser = build_denoiser(
         recipe.denoiser, latent_channels=recipe.autoencoder.latent_channels, text_width=recipe.text_encoder.width,
         latent_side=sizes[0].width // 8,
     )  # fmt: skip
-    task = DenoiserTask(
-        recipe.denoiser, denoiser, text.module.encoder, tokenizer, autoencoder, sizes=sizes, seed=recipe.seed
-    )
+    task = DenoiserTask(recipe.denoiser, denoiser, text.module, tokenizer, autoencoder, sizes=sizes, seed=recipe.seed)
     for report in train(task, recipe.denoiser.training, checkpoints / "denoiser"):
         yield StageReport(stage="denoiser", report=report)
 
     sharper = DecoderTask(autoencoder.requires_grad_(True), recipe.autoencoder, seed=recipe.seed)
     for report in train(sharper, recipe.autoencoder.decoder_training, checkpoints / "decoder"):
         yield StageReport(stage="decoder", report=report)
-    export_pipeline(out, denoiser=denoiser, encoder=text.module.encoder, autoencoder=autoencoder, recipe=recipe)
+    export_pipeline(
+        out, denoiser=denoiser, encoder=text.module.encoder, autoencoder=autoencoder, tokenizer=tokenizer, recipe=recipe
+    )
+
+
+def _train_further(recipe: DiffusionRecipe, start: str, out: Path) -> Iterator[StageReport]:
+    folder = find_card(start).folder
+    if folder is None:
+        raise InputRefused(
+            Problem(
+                code="start-from", file=start, message="is not a model folder on this disk",
+                fix="name a folder that `designkit train diffusion` wrote, or starter",
+            )
+        )  # fmt: skip
+    tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
+    reader = CaptionReader(CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32))
+    autoencoder = AutoencoderKL.from_pretrained(folder / "vae").float().eval().requires_grad_(False)
+    denoiser = UNet2DConditionModel.from_pretrained(folder / "unet").float().train()
+    task = DenoiserTask(
+        recipe.denoiser, denoiser, reader.train(), tokenizer, autoencoder, sizes=_sizes(recipe), seed=recipe.seed
+    )
+    for report in train(task, recipe.denoiser.training, out / "checkpoints" / "denoiser"):
+        yield StageReport(stage="denoiser", report=report)
+    export_pipeline(
+        out, denoiser=denoiser, encoder=reader.encoder, autoencoder=autoencoder, tokenizer=tokenizer, recipe=recipe
+    )
+
+
+def _sizes(recipe: DiffusionRecipe) -> list[Size]:
+    return [Size(width=int(width), height=int(height)) for width, height in (text.split("x") for text in recipe.sizes)]
 
 
 def export_pipeline(
@@ -77,10 +110,10 @@ def export_pipeline(
     denoiser: UNet2DConditionModel,
     encoder: CLIPTextModel,
     autoencoder: AutoencoderKL,
+    tokenizer: CLIPTokenizer,
     recipe: DiffusionRecipe,
 ) -> None:
     """Write a StableDiffusionPipeline folder with half-precision weights (stored so, never computed so on a CPU)."""
-    tokenizer = build_tokenizer(recipe.text_encoder, out / "tokenizer", seed=recipe.seed)
     scheduler = DPMSolverMultistepScheduler.from_config(build_scheduler().config, algorithm_type="dpmsolver++")
     pipeline = StableDiffusionPipeline(
         vae=autoencoder, text_encoder=encoder, tokenizer=tokenizer, unet=denoiser, scheduler=scheduler,

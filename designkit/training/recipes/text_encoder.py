@@ -9,6 +9,7 @@ words that are already told apart, and trains the encoder further.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ class TextEncoderTask:
     def __init__(self, encoder: CLIPTextModel, tokenizer: CLIPTokenizer, *, seed: int) -> None:
         self.tokenizer = tokenizer
         self.seed = seed
-        self.module = _Reader(encoder)
+        self.module = CaptionReader(encoder)
 
     def batch(self, step: int, size: int) -> dict[str, Any]:
         """`size` captions, the answers they give, and the padding position to read as well."""
@@ -92,18 +93,28 @@ class TextEncoderTask:
         scenes = [training_scene(rng.getrandbits(40), seed=self.seed) for _ in range(size)]
         captions = [caption(scene, rng) for scene in scenes]
         ids = tokenize(self.tokenizer, [entry.text for entry in captions])
-        ends = (ids == self.tokenizer.eos_token_id).int().argmax(dim=1)
-        last = ids.shape[1] - 1
-        later = torch.tensor([rng.randint(int(end), last) for end in ends])
-        answers = {
-            factor: torch.tensor([_answer(s, c, factor) for s, c in zip(scenes, captions, strict=True)])
-            for factor in ANSWERS
-        }
-        return {"ids": ids, "positions": torch.stack([ends, later], dim=1), "answers": answers}
+        return {"ids": ids, **questions(ids, scenes, captions, rng, end=self.tokenizer.eos_token_id)}
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
         """One group: all weights at the schedule's rate."""
         return [{"params": list(self.module.parameters()), "lr": learning_rate}]
+
+
+def questions(
+    ids: torch.Tensor, scenes: Sequence[Scene], captions: Sequence[Caption], rng: random.Random, *, end: int
+) -> dict[str, Any]:
+    """Which tokens of `ids` [N, tokens] to read, and the answers: {"positions": [N, 2], "answers": {factor: [N]}}.
+
+    Read are the caption's `end` token and one of the padding after it. A factor that a caption leaves out
+    has the answer "not said".
+    """
+    ends = (ids == end).int().argmax(dim=1)
+    later = torch.tensor([rng.randint(int(end), ids.shape[1] - 1) for end in ends])
+    answers = {
+        factor: torch.tensor([_answer(s, c, factor) for s, c in zip(scenes, captions, strict=True)])
+        for factor in ANSWERS
+    }
+    return {"positions": torch.stack([ends, later], dim=1), "answers": answers}
 
 
 def _answer(scene: Scene, said: Caption, factor: Factor) -> int:
@@ -111,7 +122,9 @@ def _answer(scene: Scene, said: Caption, factor: Factor) -> int:
     return answers.index(getattr(scene, factor)) if factor in said.said else len(answers)
 
 
-class _Reader(torch.nn.Module):
+class CaptionReader(torch.nn.Module):
+    """A text encoder with one linear head a factor, which names what a caption says."""
+
     def __init__(self, encoder: CLIPTextModel) -> None:
         super().__init__()
         self.encoder = encoder
@@ -121,12 +134,18 @@ class _Reader(torch.nn.Module):
         )
 
     def forward(self, batch: dict[str, Any]) -> tuple[torch.Tensor, dict[str, float]]:
-        hidden = self.encoder(batch["ids"]).last_hidden_state  # [N, tokens, width]
+        """The loss of naming every factor of a batch of captions, and {"named": share named right}."""
+        return self.name_factors(self.encoder(batch["ids"]).last_hidden_state, batch["positions"], batch["answers"])
+
+    def name_factors(
+        self, hidden: torch.Tensor, positions: torch.Tensor, answers: dict[Factor, torch.Tensor]
+    ) -> tuple[torch.Tensor, dict[str, float]]:
+        """Mean cross-entropy over factors, read from `hidden` [N, tokens, width], and the share named right."""
         rows = torch.arange(hidden.shape[0])[:, None]
-        read = hidden[rows, batch["positions"]]  # [N, 2, width]
+        read = hidden[rows, positions]  # [N, 2, width]
         total = hidden.new_zeros((), dtype=torch.float32)
         right = 0.0
-        for factor, answer in batch["answers"].items():
+        for factor, answer in answers.items():
             guess = self.heads[factor](read).float()
             answer = answer[:, None].expand(-1, 2)
             total = total + functional.cross_entropy(guess.flatten(0, 1), answer.flatten())
