@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from designkit.cli import make, show, train
+from designkit.cli import design, make, show, train
 
 app = typer.Typer(
     name="designkit",
@@ -35,4 +35,5 @@ app.command("generate", short_help="Draw prompt files into run folders.")(make.g
 app.command("plan", short_help="Count and show what would be drawn.")(show.plan)
 app.add_typer(train.train_app, name="train")
 app.add_typer(show.models_app, name="models", short_help="List models, show what one is.")
+app.command("formats", short_help="List the named sizes.")(design.formats)
 app.command("doctor", short_help="Check what this machine can do.")(show.doctor)

@@ -44,7 +44,14 @@ def modules_after(*arguments: str, cwd: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--help",), ("generate", "--help"), ("plan", "ad.yaml"), ("plan", "ad.yaml", "--json"), ("models", "list")],
+    [
+        ("--help",),
+        ("generate", "--help"),
+        ("plan", "ad.yaml"),
+        ("plan", "ad.yaml", "--json"),
+        ("models", "list"),
+        ("formats",),
+    ],
 )
 def test_looking_needs_neither_torch_nor_numpy_nor_a_drawing_library(place: Path, arguments: tuple[str, ...]) -> None:
     heavy = {"torch", "numpy", "diffusers", "transformers", "accelerate", "PIL", "rich"}
