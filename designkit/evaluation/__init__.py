@@ -1,0 +1,1 @@
+"""Measures of pictures and of sets of pictures, and the report of them for a run."""
