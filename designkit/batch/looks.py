@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from designkit.design.formats import resolve_size
 from designkit.generators.base import ModelCard
+from designkit.generators.strength import AdapterTag, adapter_tags, without_tags
 from designkit.prompts.entries import Entry
 from designkit.prompts.expand import Variant
 from designkit.prompts.file import PromptFile
@@ -27,6 +28,7 @@ class Look:
     steps: int | None
     guidance: float | None
     scheduler: str | None
+    tags: tuple[AdapterTag, ...] = ()
 
 
 def look_of(variant: Variant, entry: Entry, card: ModelCard) -> Look:
@@ -35,11 +37,12 @@ def look_of(variant: Variant, entry: Entry, card: ModelCard) -> Look:
     steps = entry.steps if entry.steps is not None else card.default_steps
     guidance = entry.guidance if entry.guidance is not None else card.default_guidance
     return Look(
-        variant.prompt,
+        without_tags(variant.prompt),
         variant.negative if "negative" in takes else "",
         steps if "steps" in takes else None,
         guidance if "guidance" in takes else None,
         entry.scheduler if "scheduler" in takes else None,
+        adapter_tags(variant.prompt),
     )
 
 

@@ -19,6 +19,7 @@ from typing import Any, TextIO
 
 from designkit.batch.drawing import choose_drawn_size, enlargement
 from designkit.batch.looks import find_duplicates, look_of, sizes_of
+from designkit.batch.strength import PromptAdapters, check_strength, strength_warnings
 from designkit.design.formats import resolve_size
 from designkit.errors import InputRefused, ModelRefused, Problem
 from designkit.generators.base import ModelCard, Setting
@@ -141,6 +142,7 @@ def make_plan(
     num_variants = sample_size(expansion.total, file.sample)
     num_checked = num_variants if num_variants <= MAX_CHECKED_VARIANTS else NUM_WORD_CHECKED_VARIANTS
     variants = list(islice(expansion.sample(words), num_checked))
+    check_strength(file, card, variants)
     duplicates, example = find_duplicates(file, card, variants) if num_variants == len(variants) else (0, "")
     count = _num_images(file, card, expansion, num_variants) - duplicates
     too_many = _too_many(file, count, limit)
@@ -150,6 +152,7 @@ def make_plan(
         *_size_warnings(file, drawn),
         *_sample_warnings(file, expansion.total, num_variants),
         *_duplicate_warnings(file, duplicates, example),
+        *strength_warnings(file, card, variants),
         *_word_warnings(file, card, variants, check_prompts),
         *too_many,
     ]
@@ -195,17 +198,19 @@ class _Maker:
         self.file = file
         self.card = card
         self.drawn = drawn
-        self.adapters = tuple(file.model.adapters)
-        self.fingerprints = tuple(_fingerprint(adapter) for adapter in self.adapters)
+        self._in_prompts = PromptAdapters(file)
+        self._fingerprints: dict[str, str] = {}
 
     def requests(self, variant: Variant) -> Iterator[ImageRequest]:
         entry = self.file.entries[variant.entry]
         look = look_of(variant, entry, self.card)
+        adapters = (*self.file.model.adapters, *self._in_prompts.of(variant.prompt))
+        fingerprints = [self._fingerprint(adapter) for adapter in adapters]
         for size in sizes_of(entry, self.card):
             for seed in entry.seeds:
                 request = ImageRequest(
                     id="",
-                    prompt=variant.prompt,
+                    prompt=look.prompt,
                     negative=look.negative,
                     size=size,
                     drawn=self.drawn[size],
@@ -213,12 +218,17 @@ class _Maker:
                     steps=look.steps,
                     guidance=look.guidance,
                     scheduler=look.scheduler,
-                    adapters=self.adapters,
+                    adapters=adapters,
                     choices=variant.choices,
                     file=self.file.source,
                 )
-                name = request_id(request, self.card, variant=self.file.model.variant, adapters=self.fingerprints)
+                name = request_id(request, self.card, variant=self.file.model.variant, adapters=fingerprints)
                 yield replace(request, id=name)
+
+    def _fingerprint(self, adapter: Adapter) -> str:
+        if adapter.path not in self._fingerprints:
+            self._fingerprints[adapter.path] = _fingerprint(adapter)
+        return self._fingerprints[adapter.path]
 
 
 def _brand_words(file: PromptFile, problems: list[Problem]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 
 from designkit.errors import ModelRefused, Problem
@@ -14,6 +15,32 @@ FILE_NAME = "pytorch_lora_weights.safetensors"
 
 MARKS = ("lora_down", "lora_up", "lora_A", "lora_B", "lora.down", "lora.up", "lora_linear_layer", "hada_w1", "lokr_w1")
 """One of these is part of some tensor's name in every adapter file."""
+
+FOLDERS = ("", "adapters", "loras")
+"""Where adapters are looked for that a prompt names, relative to its file."""
+
+
+def find_adapter(name: str, folder: Path) -> Path:
+    """The adapter that `<lora:name>` means: a `.safetensors` file of that name or a folder with one, near `folder`.
+
+    Raises ModelRefused with the nearest name where there is none, or where it is no adapter.
+    """
+    places = [folder / below for below in FOLDERS]
+    if not Path(name).is_absolute() and ".." not in Path(name).parts:
+        for place in places:
+            for path in (place / f"{name}.safetensors", place / name):
+                if path.is_file() or any(path.glob("*.safetensors")):
+                    adapter_file(Adapter(path=str(path)))
+                    return path
+    known = sorted({_short_name(path) for place in places for path in _adapters_in(place)})
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if nearest:
+        fix = f"did you mean {nearest[0]}?"
+    else:
+        fix = (
+            f"there are {', '.join(known)}" if known else "put its file beside the prompt file, or into adapters/ there"
+        )
+    raise ModelRefused(Problem(code="adapter-missing", message=f"there is no adapter named {name!r}", fix=fix))
 
 
 def adapter_file(adapter: Adapter) -> Path:
@@ -43,3 +70,15 @@ def adapter_file(adapter: Adapter) -> Path:
             )
         )
     return path
+
+
+def _adapters_in(folder: Path) -> list[Path]:
+    """What in a folder may be an adapter, by its name."""
+    if not folder.is_dir():
+        return []
+    whole = [path for path in folder.glob("*.safetensors") if path.is_file()]
+    return whole + [path.parent for path in folder.glob(f"*/{FILE_NAME}")]
+
+
+def _short_name(path: Path) -> str:
+    return path.name.removesuffix(".safetensors")

@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 from designkit.values import GeneratedImage, ImageRequest, Size
 
-Setting = Literal["negative", "steps", "guidance", "scheduler", "size", "adapters"]
+Setting = Literal["negative", "steps", "guidance", "scheduler", "size", "adapters", "word_weights"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 

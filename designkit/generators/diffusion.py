@@ -24,8 +24,9 @@ import torch
 from PIL import Image
 
 from designkit.errors import DesignkitError, InputRefused, ModelRefused, Problem
+from designkit.generators import clip_text
 from designkit.generators.adapters import adapter_file
-from designkit.generators.arguments import call_arguments, unhonoured_settings
+from designkit.generators.arguments import call_arguments, negative_counts, unhonoured_settings
 from designkit.generators.base import ModelCard, Precision
 from designkit.generators.catalog import find_card, read_facts
 from designkit.generators.download import fetch
@@ -34,6 +35,7 @@ from designkit.generators.fit import fit_picture
 from designkit.generators.folder import check_folder
 from designkit.generators.loading import be_quiet, load_adapters, load_pipeline, share_pipeline
 from designkit.generators.schedulers import make_scheduler, scheduler_problem
+from designkit.generators.strength import parse_strength
 from designkit.generators.workers import run_side_by_side
 from designkit.values import GeneratedImage, ImageRequest
 
@@ -126,7 +128,8 @@ class DiffusionGenerator:
         be_quiet()
         groups: dict[object, list[ImageRequest]] = {}
         for request in requests:
-            key = (request.drawn, request.steps, request.guidance, request.scheduler, request.adapters)
+            num_chunks = self._num_chunks(request)
+            key = (request.drawn, request.steps, request.guidance, request.scheduler, request.adapters, num_chunks)
             groups.setdefault(key, []).append(request)
         for group in groups.values():
             yield from self._draw_group(group)
@@ -233,6 +236,13 @@ class DiffusionGenerator:
             parameters=self._parameters,
             model_defaults=self._defaults,
         )
+        num_chunks = self._num_chunks(batch[0], pipeline)
+        if num_chunks:
+            prompts = [parse_strength(request.prompt) for request in filled]
+            negatives = [parse_strength(request.negative) for request in filled]
+            has_negative = "negative_prompt" in arguments
+            arguments = {name: value for name, value in arguments.items() if name not in ("prompt", "negative_prompt")}
+            arguments |= clip_text.embed(pipeline, prompts, negatives if has_negative else None, count=num_chunks)
         arguments["generator"] = generators if num_slots > 1 else generators[0]
         with torch.inference_mode():
             output = pipeline(**arguments)
@@ -240,6 +250,23 @@ class DiffusionGenerator:
         flags = getattr(output, "nsfw_content_detected", None) or [False] * num_slots
         drawn = [BLOCKED if flag else np.asarray(pixels) for pixels, flag in zip(pictures, flags, strict=True)]
         return drawn[: len(batch)]
+
+    def _num_chunks(self, request: ImageRequest, pipeline: Any = None) -> int:
+        """How many windows of the text encoder a request fills; 0 where the pipeline encodes plain prompts itself.
+
+        All requests of a call agree in it, so that no picture's text is lengthened because of its neighbours.
+        """
+        if not self._family.weighs_words:
+            return 0
+        guidance = self.card.default_guidance if request.guidance is None else request.guidance
+        texts = [parse_strength(request.prompt)]
+        if self._family.takes_negative and negative_counts([request], self._family, guidance):
+            texts.append(parse_strength(request.negative))
+        pipeline = pipeline or self._pipelines[0]
+        if all(clip_text.fits(pipeline, text) for text in texts):
+            return 0
+        num_chunks = max(clip_text.num_chunks(pipeline, text) for text in texts)
+        return 0 if num_chunks == 1 and all(text.is_even for text in texts) else num_chunks
 
     def _finish(self, request: ImageRequest, pixels: np.ndarray | str, seconds: float) -> GeneratedImage | _Spoilt:
         """The picture, or the reason why there is none, or that a low precision may have spoilt it."""

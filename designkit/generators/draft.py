@@ -20,6 +20,7 @@ from functools import lru_cache
 from PIL import Image, ImageDraw, ImageFont
 
 from designkit.generators.base import ModelCard
+from designkit.generators.strength import parse_strength
 from designkit.values import GeneratedImage, ImageRequest, Size
 
 Colour = tuple[int, int, int]
@@ -74,7 +75,7 @@ class DraftGenerator:
         """Yield one placeholder a request, in order."""
         for request in requests:
             started = time.perf_counter()
-            picture = draw_draft(request.prompt, request.size, request.seed)
+            picture = draw_draft(parse_strength(request.prompt).plain, request.size, request.seed)
             yield GeneratedImage(request=request, picture=picture, seconds=time.perf_counter() - started)
 
 

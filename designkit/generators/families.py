@@ -16,14 +16,15 @@ from designkit.generators.base import Setting
 class Family:
     """What one pipeline class takes, beyond what its signature tells.
 
-    `guidance_argument` is the argument that weighs the negative prompt against the prompt, and
-    `guidance_off` the value at or below which the negative prompt plays no part. `grid` is the number of
-    latent pixels that a drawn side must be a multiple of. `keeps_scheduler` marks flow models, whose
-    sampler is part of the model. `is_batched` says that a picture drawn in a batch does not depend on its
-    neighbours; only families for which a test shows it carry it. `always` is given with every call, and
-    `with_negative` with those that have a negative prompt. `needs` names packages that designkit does not
-    bring along. `text_limits` tells, for tokenizers whose own limit is not what counts, how many tokens
-    of a prompt the pipeline reads (without what it adds around the prompt).
+    `guidance_argument` is the argument that weighs the negative prompt against the prompt, and `guidance_off`
+    the value at or below which the negative prompt plays no part. `grid` is the number of latent pixels that a
+    drawn side must be a multiple of. `keeps_scheduler` marks flow models, whose sampler is part of the model.
+    `is_batched` says that a picture drawn in a batch does not depend on its neighbours; only families for which
+    a test shows it carry it. `always` is given with every call, and `with_negative` with those that have a
+    negative prompt. `weighs_words` marks pipelines whose encoders are CLIP's alone, so that words can be
+    weighted and prompts be of any length (see `clip_text`). `needs` names packages that designkit does not
+    bring along. `text_limits` tells, for tokenizers whose own limit is not what counts, how many tokens of a
+    prompt the pipeline reads (without what it adds around the prompt).
     """
 
     name: str
@@ -38,6 +39,7 @@ class Family:
     takes_adapters: bool = True
     takes_size: bool = True
     takes_steps: bool = True
+    weighs_words: bool = False
     keeps_scheduler: bool = True
     is_batched: bool = False
     always: Mapping[str, object] = field(default_factory=dict[str, object])
@@ -55,6 +57,7 @@ class Family:
             "scheduler": not self.keeps_scheduler,
             "size": self.takes_size,
             "adapters": self.takes_adapters,
+            "word_weights": self.weighs_words,
         }
         return frozenset(setting for setting, is_honoured in honoured.items() if is_honoured)
 
@@ -67,11 +70,11 @@ _EXACT_SIZE: Mapping[str, object] = {"use_resolution_binning": False}
 FAMILIES: Mapping[str, Family] = {
     "StableDiffusionPipeline": Family(
         name="stable-diffusion", native_side_px=512, grid=1, max_pixels=1024 * 1024, steps=25, guidance=7.5,
-        keeps_scheduler=False, is_batched=True,
+        keeps_scheduler=False, is_batched=True, weighs_words=True,
     ),
     "StableDiffusionXLPipeline": Family(
         name="stable-diffusion-xl", grid=1, max_pixels=1536 * 1536, steps=30, guidance=5.0, keeps_scheduler=False,
-        is_batched=True,
+        is_batched=True, weighs_words=True,
     ),
     "StableDiffusion3Pipeline": Family(
         name="stable-diffusion-3", steps=28, guidance=7.0, text_limits={"tokenizer_3": 255},
@@ -137,7 +140,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "LatentConsistencyModelPipeline": Family(
         name="latent-consistency", native_side_px=512, grid=1, max_pixels=1024 * 1024, steps=4, guidance=8.5,
-        takes_negative=False,
+        takes_negative=False, weighs_words=True,
     ),
     "PRXPipeline": Family(name="prx", native_side_px=512, steps=28, guidance=4.0, always=_EXACT_SIZE, needs=("ftfy",)),
     "KolorsPipeline": Family(name="kolors", grid=1, steps=50, guidance=5.0, needs=("sentencepiece",)),

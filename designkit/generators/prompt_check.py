@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from designkit.errors import Problem
 from designkit.generators.base import ModelCard
+from designkit.generators.chunks import MAX_CHUNKS, Token, share_out
 from designkit.generators.families import find_family
+from designkit.generators.strength import Strength, parse_strength
 from designkit.generators.weights import read_json
 
 if TYPE_CHECKING:
@@ -34,13 +37,13 @@ def check_prompts(card: ModelCard, prompts: Iterable[str]) -> tuple[Problem, ...
 def dropped_words(card: ModelCard, prompts: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """For each prompt that is too long for this model, the words that no text encoder of it will read."""
     encoders = list(_text_encoders(card))
+    reads_on = "word_weights" in card.accepts
     dropped: dict[str, tuple[str, ...]] = {}
     for prompt in dict.fromkeys(prompts):
-        cuts = [encoder.cut(prompt) for encoder in encoders]
-        kept = [cut for cut in cuts if cut is not None]
+        strength = parse_strength(prompt)
+        lost = [encoder.lost_in_windows(strength) if reads_on else encoder.lost(strength.plain) for encoder in encoders]
         # What one encoder cuts off, another one with more room may still read.
-        if encoders and len(kept) == len(cuts):
-            dropped[prompt] = tuple(prompt[max(kept) :].split())
+        dropped[prompt] = tuple(min(lost, key=len, default="").split())
     return {prompt: words for prompt, words in dropped.items() if words}
 
 
@@ -60,7 +63,7 @@ def _unknown(card: ModelCard, prompts: list[str]) -> Iterator[Problem]:
         return
     from designkit.starter.captions import unknown_words
 
-    for unknown in unknown_words("\n".join(prompts)):
+    for unknown in unknown_words("\n".join(parse_strength(prompt).text for prompt in prompts)):
         nearest = f"words near it that it knows: {', '.join(unknown.nearest)}" if unknown.nearest else None
         yield Problem(
             code="unknown-word",
@@ -77,17 +80,39 @@ class _TextEncoder:
     tokenizer: Tokenizer
     limit: int
 
-    def cut(self, prompt: str) -> int | None:
-        """Where the first word begins that is not read whole; None when all of the prompt is read."""
+    def lost(self, prompt: str) -> str:
+        """What of a prompt is not read, from the first word on that is not read whole."""
         if len(prompt.encode()) <= self.limit:
-            return None  # A token is one byte at least.
+            return ""  # A token is one byte at least.
         offsets = self.tokenizer.encode(prompt, add_special_tokens=False).offsets
         if len(offsets) <= self.limit:
-            return None
+            return ""
         start = offsets[self.limit][0]
         while start > 0 and not prompt[start - 1].isspace() and not prompt[start].isspace():
             start -= 1
-        return start
+        return prompt[start:]
+
+    def lost_in_windows(self, prompt: Strength) -> str:
+        """What of a prompt is not read where it may fill `MAX_CHUNKS` windows."""
+        # Two windows that follow each other in a section hold more tokens together than fit one.
+        if 2 * len(prompt.text.encode()) // self.limit + len(prompt.sections) < MAX_CHUNKS:
+            return ""
+        full = " ".join("".join(piece.text for piece in section) for section in prompt.sections)
+        sections: list[list[Token]] = []
+        start = 0
+        for section in prompt.sections:
+            tokens: list[Token] = []
+            for piece in section:
+                encoding = self.tokenizer.encode(piece.text, add_special_tokens=False)
+                # Which token it is does not matter here, but where it begins in the full text.
+                starts = (start + offset for offset, _ in encoding.offsets)
+                tokens += [Token(place, 1.0, text) for place, text in zip(starts, encoding.tokens, strict=True)]
+                start += len(piece.text)
+            sections.append(tokens)
+            start += 1
+        beyond = chain.from_iterable(share_out(sections, self.limit)[MAX_CHUNKS:])
+        first = next(beyond, None)
+        return "" if first is None else full[first.number :]
 
 
 def _text_encoders(card: ModelCard) -> Iterator[_TextEncoder]:

@@ -71,7 +71,7 @@ def test_the_trained_size_is_read_from_the_models_configuration(model):
     (model / "designkit.json").unlink()
     card = find_card(str(model))
     assert (card.native_sizes, card.default_steps, card.default_guidance) == ((SMALL,), 25, 7.5)
-    assert card.accepts == {"negative", "steps", "guidance", "scheduler", "size", "adapters"}
+    assert card.accepts == {"negative", "steps", "guidance", "scheduler", "size", "adapters", "word_weights"}
 
 
 def test_a_models_own_facts_come_first(model):

@@ -24,6 +24,9 @@ def test_each_row_agrees_with_the_pipelines_signature(pipeline_class):
     assert family.takes_adapters == hasattr(pipeline, "load_lora_weights")
     assert {*family.always, *family.with_negative} <= parameters.keys()
     assert "num_inference_steps" in parameters
+    if family.weighs_words:
+        assert "prompt_embeds" in parameters
+        assert ("negative_prompt_embeds" in parameters) == family.takes_negative
     guidance = [name for name in ("guidance_scale", "true_cfg_scale") if name in parameters]
     assert family.guidance_argument in (guidance or [None])
     # What the table does not switch off, the signature does not have.
