@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, get_args
+from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -385,16 +385,23 @@ def _wording(detail: dict[str, Any], model: type[BaseModel], node: Node, last: s
 
 
 def _keys_at(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
-    """The keys that the model knows at a place inside it."""
-    here: Any = model
+    """The keys that the model knows at a place inside it; places in lists and keys of free mappings are passed over."""
+    here: type[BaseModel] | None = model
+    is_free = False
     for part in location:
-        if isinstance(here, type) and issubclass(here, BaseModel):
-            field = here.model_fields.get(str(part))
-            here = field.annotation if field else None
-        here = next(_models_in(here), None) if here is not None else None
-    if isinstance(here, type) and issubclass(here, BaseModel):
-        return [field.alias or name for name, field in here.model_fields.items()]
-    return []
+        if isinstance(part, int) or is_free:
+            is_free = False
+            continue
+        field = here.model_fields.get(part) if here is not None else None
+        here = next(_models_in(field.annotation), None) if field else None
+        is_free = field is not None and _is_mapping(field.annotation)
+    if here is None:
+        return []
+    return [field.alias or name for name, field in here.model_fields.items()]
+
+
+def _is_mapping(annotation: Any) -> bool:
+    return get_origin(annotation) is dict or any(map(_is_mapping, get_args(annotation)))
 
 
 def _home_of(key: str, model: type[BaseModel]) -> str | None:
