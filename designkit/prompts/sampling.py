@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import shake_256
 from typing import Literal
 
-NUM_ROUNDS = 8
+from designkit.prompts.permutation import Permutation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,34 +35,3 @@ def sample_positions(total: int, sample: Sample) -> Iterator[int]:
         shuffle = Permutation(total, sample.seed)
         for place in places:
             yield shuffle[place]
-
-
-class Permutation:
-    """A random order of `range(total)` in which each place is computed on its own, for any total.
-
-    A Feistel network over the two halves of the number's bits is a permutation of a power of four; numbers
-    beyond `total` are sent through it again until they fall inside (cycle walking, Black and Rogaway 2002).
-    The rounds are keyed hashes, so the order is the same on every machine and version of Python.
-    """
-
-    def __init__(self, total: int, seed: int) -> None:
-        self.total = total
-        self.half_bits = max(1, ((total - 1).bit_length() + 1) // 2)
-        self.half_bytes = (self.half_bits + 7) // 8
-        self.mask = (1 << self.half_bits) - 1
-        self.keys = [f"designkit sample {seed} {number} ".encode() for number in range(NUM_ROUNDS)]
-
-    def __getitem__(self, position: int) -> int:
-        if not 0 <= position < self.total:
-            raise IndexError(position)
-        number = self._scramble(position)
-        while number >= self.total:
-            number = self._scramble(number)
-        return number
-
-    def _scramble(self, number: int) -> int:
-        left, right = number >> self.half_bits, number & self.mask
-        for key in self.keys:
-            digest = shake_256(key + right.to_bytes(self.half_bytes, "big")).digest(self.half_bytes)
-            left, right = right, left ^ (int.from_bytes(digest, "big") & self.mask)
-        return left << self.half_bits | right

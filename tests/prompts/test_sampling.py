@@ -7,7 +7,8 @@ from itertools import islice
 
 import pytest
 
-from designkit.prompts.sampling import Permutation, Sample, sample_positions, sample_size
+from designkit.prompts.permutation import Permutation
+from designkit.prompts.sampling import Sample, sample_positions, sample_size
 
 RANDOM = Sample(method="random", count=100)
 
