@@ -1,0 +1,524 @@
+"""Generator and discriminator networks of generative adversarial networks, each built from one plain config.
+
+Three backbones behind one interface: `mlp` for points and tiny pictures, `dcgan` (Radford et al., arXiv 1511.06434),
+and `r3`, residual and free of normalisation, after the description of R3GAN's architecture (Huang et al.,
+arXiv 2501.05441). Onto `r3` the options of StyleGAN can be switched: a mapping network, modulation of every
+block, truncation and style mixing; switched off, it is exactly the plain network.
+"""
+
+# pyright: basic
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from designkit.models.normalisation import VirtualBatchNorm, batch_norms, virtual_norms
+
+Backbone = Literal["mlp", "dcgan", "r3"]
+Normalisation = Literal["none", "batch", "virtual", "spectral"]
+Condition = Literal["none", "classes", "text"]
+
+_SLOPE = 0.2  # of every leaky rectifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class GanConfig:
+    """Everything that shapes the two networks.
+
+    `shape` is one sample's: (channels, height, width), or (coordinates,) for points. `widths` are the channels from
+    the coarsest stage to the finest, each twice as fine as the one before (for `mlp` the hidden layers).
+    `condition_dim` is the length of the condition vector: the number of classes (one of them is 1), or the width of a
+    text encoder's vector; `embedding_dim` what the generator makes of it. `group_width` is the number of
+    channels that one group of `r3`'s 3x3 convolutions sees, `expansion` how much wider they are than the block.
+    """
+
+    backbone: Backbone = "r3"
+    shape: tuple[int, ...] = (3, 64, 64)
+    latent_dim: int = 64
+    widths: tuple[int, ...] = (256, 256, 192, 128, 64)
+    blocks_per_stage: int = 1
+    group_width: int = 16
+    expansion: int = 2
+    generator_normalisation: Normalisation = "none"
+    discriminator_normalisation: Normalisation = "none"
+    mapping_layers: int = 0
+    is_modulated: bool = False
+    condition: Condition = "none"
+    condition_dim: int = 0
+    embedding_dim: int = 0
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether samples are pictures rather than points."""
+        return len(self.shape) == 3
+
+    @property
+    def style_dim(self) -> int:
+        """Length of w, which the synthesis network reads: mapped, or latent and embedded condition side by side."""
+        return self.latent_dim if self.mapping_layers else self.latent_dim + self.embedding_dim
+
+    def problems(self) -> Iterator[str]:
+        """Everything that keeps these networks from being built, in words."""
+        if len(self.shape) not in (1, 3):
+            yield f"shape {self.shape} is neither (coordinates,) nor (channels, height, width)"
+        if not self.widths:
+            yield "widths is empty; give the channels of each stage"
+        if self.backbone != "mlp":
+            if not self.is_picture:
+                yield f"{self.backbone} makes pictures, and shape {self.shape} is a point; use backbone mlp"
+            elif self.widths:
+                step = 2 ** (len(self.widths) - 1)
+                if any(side % step or side // step < 2 for side in self.shape[1:]):
+                    yield (
+                        f"{len(self.widths)} widths halve the picture {len(self.widths) - 1} times, which "
+                        f"{self.shape[1]} x {self.shape[2]} pixels do not allow"
+                    )
+        if self.backbone != "dcgan":
+            for key in ("generator_normalisation", "discriminator_normalisation"):
+                value = getattr(self, key)
+                if value in ("batch", "virtual"):
+                    yield f"{key} {value} exists for dcgan alone; {self.backbone} takes none or spectral"
+        if self.backbone != "r3" and (self.mapping_layers or self.is_modulated):
+            yield f"mapping_layers and is_modulated are options of r3, not of {self.backbone}"
+        if self.backbone == "r3" and any(width % self.group_width for width in self.widths):
+            yield f"widths {self.widths} are not all multiples of group_width {self.group_width}"
+        if (self.condition == "none") != (self.condition_dim == 0) or (self.condition_dim > 0) > (
+            self.embedding_dim > 0
+        ):
+            yield "a condition needs condition_dim and embedding_dim above 0, and none of them without one"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for config.json."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> GanConfig:
+        """The config of a model folder; raises ValueError with everything that is wrong with it."""
+        known = {field.name for field in fields(GanConfig)}
+        if unknown := sorted(set(values) - known):
+            raise ValueError(f"unknown keys: {', '.join(unknown)}")
+        config = GanConfig(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        if problems := list(config.problems()):
+            raise ValueError("; ".join(problems))
+        return config
+
+
+def default_widths(side_px: int, *, width: int = 64, most: int = 256) -> tuple[int, ...]:
+    """Channels for square pictures: the finest stage has `width` / (1 + side / 128), coarser ones twice as many, capped.
+
+    The coarsest stage is 4 to 7 pixels wide. Raises ValueError for sides that cannot be halved down to that.
+    """
+    num_halvings = max(0, int(math.log2(side_px / 4)))
+    if side_px % 2**num_halvings or side_px < 8:
+        raise ValueError(
+            f"a side of {side_px} px cannot be halved down to 4 to 7 px; use 8, 16, 28, 32, 64, 128 or 256"
+        )
+    finest = max(16, 16 * round(width / (1 + side_px / 128) / 16))
+    return tuple(min(most, finest * 2 ** (num_halvings - stage)) for stage in range(num_halvings + 1))
+
+
+class GeneratorNetwork(nn.Module):
+    """Latents (and conditions) to samples: `map` makes styles w of them, `synthesise` pictures of styles."""
+
+    def __init__(self, config: GanConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embed = nn.Linear(config.condition_dim, config.embedding_dim, bias=False) if config.condition_dim else None
+        self.mapping = _mapping(config) if config.mapping_layers else None
+        self.body = _GENERATOR_BODIES[config.backbone](config)
+        if self._virtual_norms:
+            reference = torch.randn((32, config.latent_dim), generator=torch.Generator().manual_seed(0))
+            self.register_buffer("reference_latents", reference)
+        if config.generator_normalisation == "spectral":
+            _normalise_spectrally(self.body)
+
+    @property
+    def num_layers(self) -> int:
+        """How many places of the synthesis network read w, from the coarsest to the finest."""
+        return self.body.num_layers
+
+    def map(self, latents: Tensor, conditions: Tensor | None = None) -> Tensor:
+        """Latents [N, latent_dim] and conditions [N, condition_dim] -> styles w [N, style_dim].
+
+        Without a mapping network w is the latent and the embedded condition, side by side.
+        """
+        if self.embed is not None:
+            if conditions is None:
+                raise ValueError("this generator is conditional: it needs a condition for each latent")
+            latents = torch.cat([latents, self.embed(conditions)], dim=1)
+        return latents if self.mapping is None else self.mapping(latents)
+
+    @torch.no_grad()
+    def centre(self, conditions: Tensor | None = None, *, num_samples: int = 1024) -> Tensor:
+        """The mean style, that of each condition [N, style_dim] (or [1, style_dim]): where truncation draws to.
+
+        Exact where there is no mapping network (the prior's mean is 0); else over fixed latents.
+        """
+        count = 1 if conditions is None else len(conditions)
+        device = next(self.parameters()).device
+        if self.mapping is None:
+            return self.map(torch.zeros(count, self.config.latent_dim, device=device), conditions)
+        latents = torch.randn((num_samples, self.config.latent_dim), generator=torch.Generator().manual_seed(0))
+        latents = latents.to(device)
+        if conditions is None:
+            return self.map(latents).mean(dim=0, keepdim=True)
+        means = [self.map(latents, condition.expand(num_samples, -1)).mean(dim=0) for condition in conditions]
+        return torch.stack(means)
+
+    def synthesise(self, styles: Tensor) -> Tensor:
+        """Styles [N, style_dim], or one a layer [N, num_layers, style_dim] -> samples [N, *shape], pictures in about [-1, 1]."""
+        if styles.ndim == 2:
+            styles = styles[:, None].expand(-1, self.num_layers, -1)
+        return self.body(styles)
+
+    def forward(self, latents: Tensor, conditions: Tensor | None = None, *, mix_with: Tensor | None = None) -> Tensor:
+        """Samples [N, *shape] of latents; `mix_with` are styles a layer [N, num_layers, style_dim] that take over where finite.
+
+        In training a network with virtual batch normalisation first takes its reference batch's statistics.
+        """
+        if self.training and self._virtual_norms:
+            self.take_reference(conditions)
+        styles = self.map(latents, conditions)
+        if mix_with is None:
+            return self.synthesise(styles)
+        styles = styles[:, None].expand(-1, self.num_layers, -1)
+        return self.synthesise(torch.where(mix_with.isfinite(), mix_with.nan_to_num(), styles))
+
+    def take_reference(self, conditions: Tensor | None = None) -> None:
+        """Let every virtual batch normalisation measure the fixed reference batch with the present weights."""
+        latents = self.reference_latents
+        if conditions is not None:
+            conditions = conditions[torch.arange(len(latents), device=conditions.device) % len(conditions)]
+        _collect(self._virtual_norms, lambda: self.synthesise(self.map(latents, conditions)))
+
+    @property
+    def _virtual_norms(self) -> list[VirtualBatchNorm]:
+        return virtual_norms(self)
+
+    @torch.no_grad()
+    def settle(self, latents: Tensor, conditions: Tensor | None = None) -> None:
+        """Measure batch statistics anew for the present weights, as averaged weights need; no effect without any."""
+        norms = batch_norms(self)
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # A plain mean over the batches.
+        was_training = self.training
+        self.train()
+        if norms or self._virtual_norms:
+            for start in range(0, len(latents), 64):
+                given = None if conditions is None else conditions[start : start + 64]
+                self(latents[start : start + 64], given)
+        self.train(was_training)
+        for norm in norms:
+            norm.momentum = 0.1
+
+
+class Discriminator(nn.Module):
+    """Samples (and conditions) to one logit each; conditions enter by projection (Miyato & Koyama, arXiv 1802.05637)."""
+
+    def __init__(self, config: GanConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.body = _DISCRIMINATOR_BODIES[config.backbone](config)
+        self.head = nn.Linear(self.body.num_features, 1)
+        self.embed = (
+            nn.Linear(config.condition_dim, self.body.num_features, bias=False) if config.condition_dim else None
+        )
+        if self.embed is not None:
+            nn.init.normal_(self.embed.weight, std=config.condition_dim**-0.5 if config.condition == "text" else 1.0)
+        self._reference: Tensor | None = None
+        if config.discriminator_normalisation == "spectral":
+            _normalise_spectrally(self)
+
+    def forward(self, samples: Tensor, conditions: Tensor | None = None) -> Tensor:
+        """Logits [N] of samples [N, *shape]: above 0 is real."""
+        if self.training and self._reference is not None:
+            reference = self._reference
+            _collect(virtual_norms(self), lambda: self.body(reference))
+        features = self.body(samples)
+        logits = self.head(features)[:, 0]
+        if self.embed is None:
+            return logits
+        if conditions is None:
+            raise ValueError("this discriminator is conditional: it needs a condition for each sample")
+        return logits + (self.embed(conditions) * features).sum(dim=1) / math.sqrt(features.shape[1])
+
+    def set_reference(self, samples: Tensor) -> None:
+        """The fixed real samples [M, *shape] whose statistics virtual batch normalisation uses; no effect without it."""
+        self._reference = samples if virtual_norms(self) else None
+
+
+def truncate(styles: Tensor, centre: Tensor, psi: float) -> Tensor:
+    """Styles drawn towards the mean style: psi 1 leaves them, psi 0 makes all alike (arXiv 1812.04948, appendix B)."""
+    return torch.lerp(centre.expand_as(styles), styles, psi)
+
+
+def draw_mixing(
+    network: GeneratorNetwork, rng: torch.Generator, size: int, conditions: Tensor | None, *, probability: float
+) -> Tensor | None:
+    """Styles of a second latent for the finer layers of some samples: [size, num_layers, style_dim], NaN elsewhere.
+
+    Mixing regularisation of StyleGAN (Karras et al., arXiv 1812.04948, section 3.1).
+    """
+    if probability == 0 or network.num_layers == 1:
+        return None
+    device = next(network.parameters()).device
+    other = torch.randn((size, network.config.latent_dim), generator=rng).to(device)
+    first = torch.randint(1, network.num_layers, (size,), generator=rng)
+    first = torch.where(torch.rand(size, generator=rng) < probability, first, network.num_layers)
+    takes_over = torch.arange(network.num_layers)[None] >= first[:, None]
+    styles = network.map(other, conditions)[:, None].expand(-1, network.num_layers, -1)
+    return styles.masked_fill(~takes_over.to(device)[:, :, None], float("nan"))
+
+
+def _mapping(config: GanConfig) -> nn.Module:
+    layers: list[nn.Module] = [_PixelNorm()]
+    width = config.latent_dim + config.embedding_dim
+    for _ in range(config.mapping_layers):
+        layers += [nn.Linear(width, config.latent_dim), nn.LeakyReLU(_SLOPE)]
+        width = config.latent_dim
+        nn.init.kaiming_normal_(layers[-2].weight, a=_SLOPE)
+        nn.init.zeros_(layers[-2].bias)
+    return nn.Sequential(*layers)
+
+
+class _PixelNorm(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
+
+
+def _collect(norms: list[VirtualBatchNorm], forward: Any) -> None:
+    for norm in norms:
+        norm.is_collecting = True
+    try:
+        forward()
+    finally:
+        for norm in norms:
+            norm.is_collecting = False
+
+
+def _normalise_spectrally(module: nn.Module) -> None:
+    for layer in list(module.modules()):
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            spectral_norm(layer, n_power_iterations=1)
+
+
+def _norm(kind: Normalisation, width: int) -> nn.Module:
+    if kind == "batch":
+        return nn.BatchNorm2d(width)
+    return VirtualBatchNorm(width) if kind == "virtual" else nn.Identity()
+
+
+class _MlpGenerator(nn.Module):
+    """Fully connected layers from w to the flattened sample."""
+
+    num_layers = 1
+
+    def __init__(self, config: GanConfig) -> None:
+        super().__init__()
+        self.shape = config.shape
+        layers: list[nn.Module] = []
+        width = config.style_dim
+        for hidden in config.widths:
+            layers += [nn.Linear(width, hidden), nn.LeakyReLU(_SLOPE)]
+            width = hidden
+        self.layers = nn.Sequential(*layers, nn.Linear(width, math.prod(config.shape)))
+
+    def forward(self, styles: Tensor) -> Tensor:
+        return self.layers(styles[:, 0]).unflatten(1, self.shape)
+
+
+class _MlpDiscriminator(nn.Module):
+    """Fully connected layers from the flattened sample to features."""
+
+    def __init__(self, config: GanConfig) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Flatten()]
+        width = math.prod(config.shape)
+        for hidden in reversed(config.widths):
+            layers += [nn.Linear(width, hidden), nn.LeakyReLU(_SLOPE)]
+            width = hidden
+        self.layers = nn.Sequential(*layers)
+        self.num_features = width
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+class _DcganGenerator(nn.Module):
+    """Transposed convolutions that double the side, each normalised and rectified; tanh at the end."""
+
+    num_layers = 1
+
+    def __init__(self, config: GanConfig) -> None:
+        super().__init__()
+        channels, *side = config.shape
+        step = 2 ** (len(config.widths) - 1)
+        self.base = (config.widths[0], side[0] // step, side[1] // step)
+        kind = config.generator_normalisation
+        self.project = nn.Linear(config.style_dim, math.prod(self.base), bias=False)
+        layers: list[nn.Module] = [_norm(kind, config.widths[0]), nn.ReLU()]
+        for width, finer in zip(config.widths, config.widths[1:], strict=False):
+            layers += [nn.ConvTranspose2d(width, finer, 4, 2, 1, bias=kind == "none"), _norm(kind, finer), nn.ReLU()]
+        layers += [nn.Conv2d(config.widths[-1], channels, 3, padding=1), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+        _initialise_dcgan(self, is_normalised=kind in ("batch", "virtual"))
+
+    def forward(self, styles: Tensor) -> Tensor:
+        return self.layers(self.project(styles[:, 0]).unflatten(1, self.base))
+
+
+class _DcganDiscriminator(nn.Module):
+    """Convolutions that halve the side, leaky rectifiers, normalised but for the first."""
+
+    def __init__(self, config: GanConfig) -> None:
+        super().__init__()
+        channels, *side = config.shape
+        kind = config.discriminator_normalisation
+        widths = config.widths[::-1]
+        layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 3, padding=1), nn.LeakyReLU(_SLOPE)]
+        for width, coarser in zip(widths, widths[1:], strict=False):
+            layers += [
+                nn.Conv2d(width, coarser, 4, 2, 1, bias=kind in ("none", "spectral")), _norm(kind, coarser),
+                nn.LeakyReLU(_SLOPE),
+            ]  # fmt: skip
+        self.layers = nn.Sequential(*layers, nn.Flatten())
+        step = 2 ** (len(widths) - 1)
+        self.num_features = widths[-1] * (side[0] // step) * (side[1] // step)
+        _initialise_dcgan(self, is_normalised=kind in ("batch", "virtual"))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+def _initialise_dcgan(module: nn.Module, *, is_normalised: bool) -> None:
+    """Normal with deviation 0.02, as the paper says for normalised networks; He's otherwise, or signals would die out."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            if is_normalised:
+                nn.init.normal_(layer.weight, std=0.02)
+            else:
+                nn.init.kaiming_normal_(layer.weight, a=_SLOPE)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+class _ResidualBlock(nn.Module):
+    """x + 1x1(grouped 3x3(1x1(x))): the last convolution starts at 0, so that a new network is a plain path.
+
+    Initial weights are scaled by num_blocks^(-1/4), as Fixup derives for blocks of three layers (Zhang et al.,
+    arXiv 1901.09321), which is what stands in for normalisation. With styles the inner channels are scaled
+    by 1 + A(w), A starting at 0.
+    """
+
+    def __init__(self, width: int, config: GanConfig, *, num_blocks: int, style_dim: int = 0) -> None:
+        super().__init__()
+        inner = width * config.expansion
+        self.widen = nn.Conv2d(width, inner, 1)
+        self.spread = nn.Conv2d(inner, inner, 3, padding=1, groups=inner // config.group_width)
+        self.narrow = nn.Conv2d(inner, width, 1, bias=False)
+        self.modulation = nn.Linear(style_dim, inner) if style_dim else None
+        for layer in (self.widen, self.spread):
+            nn.init.kaiming_normal_(layer.weight, a=_SLOPE)
+            with torch.no_grad():
+                layer.weight.mul_(num_blocks**-0.25)
+            nn.init.zeros_(layer.bias)
+        nn.init.zeros_(self.narrow.weight)
+        if self.modulation is not None:
+            nn.init.zeros_(self.modulation.weight)
+            nn.init.zeros_(self.modulation.bias)
+
+    def forward(self, x: Tensor, style: Tensor | None = None) -> Tensor:
+        inner = F.leaky_relu(self.widen(x), _SLOPE)
+        if self.modulation is not None:
+            assert style is not None
+            inner = inner * (1 + self.modulation(style))[:, :, None, None]
+        return x + self.narrow(F.leaky_relu(self.spread(inner), _SLOPE))
+
+
+class _R3Generator(nn.Module):
+    """A learned basis weighted by w, then stages of residual blocks, each twice as fine."""
+
+    def __init__(self, config: GanConfig) -> None:
+        super().__init__()
+        channels, *side = config.shape
+        step = 2 ** (len(config.widths) - 1)
+        num_blocks = len(config.widths) * config.blocks_per_stage
+        self.basis = nn.Parameter(torch.randn(config.widths[0], side[0] // step, side[1] // step))
+        self.weigh = nn.Linear(config.style_dim, config.widths[0], bias=False)
+        style_dim = config.style_dim if config.is_modulated else 0
+        self.stages = nn.ModuleList(
+            nn.ModuleList(
+                _ResidualBlock(width, config, num_blocks=num_blocks, style_dim=style_dim)
+                for _ in range(config.blocks_per_stage)
+            )
+            for width in config.widths
+        )
+        self.resize = nn.ModuleList(
+            nn.Conv2d(width, finer, 1, bias=False)
+            for width, finer in zip(config.widths, config.widths[1:], strict=False)
+        )
+        self.to_sample = nn.Conv2d(config.widths[-1], channels, 1)
+        self.is_modulated = config.is_modulated
+        self.num_layers = 1 + num_blocks if config.is_modulated else 1
+        for layer in self.resize:
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
+        nn.init.normal_(self.weigh.weight, std=config.style_dim**-0.5)
+        nn.init.normal_(self.to_sample.weight, std=0.5 * config.widths[-1] ** -0.5)
+
+    def forward(self, styles: Tensor) -> Tensor:
+        x = self.basis * self.weigh(styles[:, 0])[:, :, None, None]
+        layer = 0
+        for place, stage in enumerate(self.stages):
+            if place:
+                x = F.interpolate(self.resize[place - 1](x), scale_factor=2, mode="bilinear", align_corners=False)
+            for block in stage:
+                layer += 1
+                x = block(x, styles[:, layer] if self.is_modulated else None)
+        return self.to_sample(x)
+
+
+class _R3Discriminator(nn.Module):
+    """The generator's mirror: residual blocks, each stage half as fine, then one weight a pixel and channel."""
+
+    def __init__(self, config: GanConfig) -> None:
+        super().__init__()
+        channels, *side = config.shape
+        widths = config.widths[::-1]
+        num_blocks = len(widths) * config.blocks_per_stage
+        self.from_sample = nn.Conv2d(channels, widths[0], 1)
+        self.stages = nn.ModuleList(
+            nn.ModuleList(_ResidualBlock(width, config, num_blocks=num_blocks) for _ in range(config.blocks_per_stage))
+            for width in widths
+        )
+        self.resize = nn.ModuleList(
+            nn.Conv2d(width, coarser, 1, bias=False) for width, coarser in zip(widths, widths[1:], strict=False)
+        )
+        step = 2 ** (len(widths) - 1)
+        base = (side[0] // step, side[1] // step)
+        self.gather = nn.Conv2d(widths[-1], widths[-1], base, groups=widths[-1], bias=False)
+        self.num_features = widths[-1]
+        nn.init.kaiming_normal_(self.from_sample.weight, nonlinearity="linear")
+        nn.init.zeros_(self.from_sample.bias)
+        for layer in (*self.resize, self.gather):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.from_sample(x)
+        for place, stage in enumerate(self.stages):
+            if place:
+                x = self.resize[place - 1](F.avg_pool2d(x, 2))
+            for block in stage:
+                x = block(x)
+        return self.gather(x).flatten(1)
+
+
+_GENERATOR_BODIES = {"mlp": _MlpGenerator, "dcgan": _DcganGenerator, "r3": _R3Generator}
+_DISCRIMINATOR_BODIES = {"mlp": _MlpDiscriminator, "dcgan": _DcganDiscriminator, "r3": _R3Discriminator}
