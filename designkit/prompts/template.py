@@ -1,14 +1,20 @@
-r"""The grammar of a prompt: text, `{name}` placeholders and `{a|b}` choices, as a tree with positions.
+r"""The grammar of a prompt as a tree with positions; `GRAMMAR.md` beside this file explains it to those who write prompts.
 
-    template    = (text | escape | comment | placeholder | choice)*
-    placeholder = "{" name ("." name)* "}"          always stands for an axis or a word of the brand
-    choice      = "{" template ("|" template)+ "}"  options may nest and may be empty
-    escape      = "\" followed by one of { } | $ % # _ : \    elsewhere a backslash is a backslash
+    template    = (text | escape | comment | placeholder | choice | wildcard | variable | assignment | wrapper)*
+    placeholder = "{" name ("." name)* "}"                         stands for an axis, a variable or a word of the brand
+    choice      = "{" [sampler] [count] option ("|" option)* "}"   one of its options; they nest and may be empty
+    option      = [weight "::"] template
+    sampler     = "~" | "!" | "@"
+    count       = (n | n"-"m | "-"m | n"-") "$$" [separator "$$"]
+    wildcard    = "__" [sampler] path ["(" name "=" template ("," name "=" template)* ")"] "__"
+    variable    = "${" name [":" template] "}"
+    assignment  = "${" name ("=" | "=!" | "?=" | "?=!") template "}"     outside all choices
+    wrapper     = "%{" template "$$" template "}"
+    escape      = "\" followed by one of { } | $ % # _ : \             elsewhere a backslash is a backslash
     comment     = "# ..." at the start of a line
 
-Everything else is text: `$9.99`, `50%`, `#FF6600`, a `|` outside braces. What users of other tools know and
-this grammar does not have (`__wildcards__`, `${variables}`, `{2$$a|b}`, `{0.5::a|b}`, `%{...}`) is a mistake
-rather than text, so that it never ends up in a picture by accident.
+Everything else is text: `$9.99`, `50%`, `#FF6600`, a `|` outside braces. What looks like grammar and cannot be read
+is a mistake rather than text, so that it never ends up in a picture by accident.
 """
 
 from __future__ import annotations
@@ -21,7 +27,10 @@ MAX_NESTING = 20
 MAX_MISTAKES = 5
 
 NAME = r"[^\W\d][\w-]*"
-"""What an axis may be called: a letter or underscore, then letters, digits, `_` and `-`."""
+"""What an axis or a variable may be called: a letter or underscore, then letters, digits, `_` and `-`."""
+
+DEFAULT_SEPARATOR = ", "
+"""What stands between the options that `{2$$a|b|c}` takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +42,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
-    """`{name}`: the value of an axis or a word of the brand; `start` is its offset in the source."""
+    """`{name}`: the value of an axis or variable, or a word of the brand; `start` is its offset in the source."""
 
     name: str
     start: int
@@ -41,13 +50,66 @@ class Placeholder:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """`{a|b}`: an axis without a name; `start` is the offset of its brace in the source."""
+    """`{a|b}`: one option, or with a count `low` to `high` of them in any order (`high` None: all of them).
+
+    `weights` is empty where none is written; `mark` is the sampler `~`, `!` or `@`; `start` is the offset of
+    the brace in the source.
+    """
 
     options: tuple[Phrase, ...]
     start: int
+    weights: tuple[float, ...] = ()
+    low: int = 1
+    high: int | None = 1
+    separator: str = DEFAULT_SEPARATOR
+    mark: str = ""
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether other than exactly one option is asked for."""
+        return (self.low, self.high) != (1, 1)
 
 
-Part = Text | Placeholder | Choice
+@dataclass(frozen=True, slots=True)
+class Wildcard:
+    """`__path(name=value)__`: one value of every collection whose name the path matches."""
+
+    path: Phrase
+    parameters: tuple[tuple[str, Phrase], ...]
+    start: int
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """`${name}` or `${name:default}`."""
+
+    name: str
+    default: Phrase | None
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """`${name=value}`; `is_once` (`=!`) chooses the value once for all uses, `keeps` (`?=`) leaves one that is there."""
+
+    name: str
+    value: Phrase
+    start: int
+    is_once: bool = False
+    keeps: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapper:
+    """`%{before ... after$$inner}`: the inner text takes the place of the `...`."""
+
+    around: Phrase
+    inner: Phrase
+    start: int
+
+
+Part = Text | Placeholder | Choice | Wildcard | Variable | Assignment | Wrapper
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +118,17 @@ class Phrase:
 
     parts: tuple[Part, ...]
 
-    def placeholders(self, *, nested: bool = True) -> Iterator[Placeholder]:
-        """Every placeholder in order of appearance; without `nested` only those outside all choices."""
-        for part in self.parts:
-            if isinstance(part, Placeholder):
-                yield part
-            elif isinstance(part, Choice) and nested:
-                for option in part.options:
-                    yield from option.placeholders()
+    def is_text(self) -> bool:
+        """Whether nothing in it is looked up or chosen."""
+        return all(isinstance(part, Text) for part in self.parts)
 
-    def choices(self) -> Iterator[Choice]:
-        """Every choice, nested ones included, in order of appearance."""
-        for part in self.parts:
-            if isinstance(part, Choice):
-                yield part
-                for option in part.options:
-                    yield from option.choices()
+    def text(self) -> str:
+        """Its characters, where `is_text`."""
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
+
+    def assignments(self) -> Iterator[Assignment]:
+        """The variables that it sets, in order; assignments stand outside choices."""
+        return (part for part in self.parts if isinstance(part, Assignment))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,104 +151,199 @@ class Template:
 def parse_template(source: str) -> tuple[Template, list[Mistake]]:
     """The tree of a template, and every mistake in it; the tree is of use only where there is none."""
     parser = _Parser(source)
-    return Template(source, parser.parse()), parser.mistakes
+    return Template(source, parser.parse(0, len(source))), parser.mistakes
 
+
+def read_weight(written: str) -> tuple[float | None, str]:
+    """The weight in front of a value (`3::red`), None where there is none, and the value without it."""
+    match = _WEIGHT.match(written)
+    return (float(match[1]), written[match.end() :]) if match else (None, written)
+
+
+_PATH = r"(?:(?!__)[\w./*?\[\]!'&+,\ -]|\$\{[^{}\n]{0,200}\}|\{[^{}\n]{0,200}\}){1,200}"
+_ARGUMENTS = r"\((?:[^(){}\n]|\([^(){}\n]*\)|\{(?:[^{}\n]|\{[^{}\n]*\})*\}){1,2000}+\)"
 
 _TOKEN = re.compile(
-    r"""
+    rf"""
       (?P<comment>^\#(?:[ \t][^\n]*)?(?:\n|\Z))
-    | (?P<escape>\\[{}|$%\#_:\\])
-    | (?P<variable>\$\{)
-    | (?P<wrap>%\{)
-    | (?P<wildcard>__(?!_)[\w./*?\[\]-]+?(?:\([^()\n]*\))?__)
-    | (?P<open>\{)
-    | (?P<close>\})
+    | (?P<escape>\\[{{}}|$%\#_:\\])
+    | (?P<variable>\$\{{)
+    | (?P<wrap>%\{{)
+    | (?P<double>\$\$)
+    | __(?P<mark>[~!@]?)(?![_\ ])(?P<path>{_PATH})(?<!\ )(?:\ ?(?P<arguments>{_ARGUMENTS}))?(?P<wildcard>__)
+    | (?P<open>\{{)
+    | (?P<close>\}})
     | (?P<bar>\|)
-    | (?P<text>[^\\$%_{}|\n]+|\n|.)
+    | (?P<text>[^\\$%_{{}}|\n]+|\n|.)
     """,
     re.VERBOSE | re.MULTILINE | re.DOTALL,
 )
 
 _PLACEHOLDER = re.compile(rf"\s*({NAME}(?:\.{NAME})*)\s*")
-_COUNT = re.compile(r"[~!@]?(?:\d+-?\d*|-\d+)\$\$")
-_WEIGHT = re.compile(r"\s*\d*\.?\d+::")
-
-_UNSUPPORTED = {
-    "variable": ("a variable ${...} cannot be read yet", r"use an axis, or write \${ for these characters"),
-    "wrap": ("a wrapper %{...} cannot be read yet", r"write the text out, or \%{ for these characters"),
-    "wildcard": ("a wildcard cannot be read yet", r"list its values as an axis, or write \__ for these characters"),
-}
+_WEIGHT = re.compile(r"\s*(\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})::")
+_MARK = re.compile(r"[~!@]")
+_COUNT = re.compile(r"\s*(?:(\d{1,9})(-)?(\d{1,9})?|-(\d{1,9}))\$\$(?:((?:\\[{}|$%#_:\\]|[^${}\\\n])*)\$\$)?")
+_HEADER = re.compile(rf"\s*({NAME})\s*(?:(\?)?(=)(!)?|(:)|(?=\}}))")
+_ESCAPE = re.compile(r"\\([{}|$%#_:\\])")
 
 
 class _Parser:
-    """Reads one template; a stack of open braces instead of recursion."""
+    """Reads one template; a stack of open braces instead of recursion, but for what stands inside a wildcard."""
 
     def __init__(self, source: str) -> None:
         self.source = source
         self.mistakes: list[Mistake] = []
 
-    def parse(self) -> Phrase:
-        stack = [_Group(start=-1)]
-        for token in _TOKEN.finditer(self.source):
-            kind, text, start = token.lastgroup, token[0], token.start()
+    def parse(self, position: int, end: int, depth: int = 0) -> Phrase:
+        """The tree of a stretch of the source."""
+        stack = [_Group(kind="all", start=position - 1, inside=position)]
+        while position < end:
+            token = _TOKEN.match(self.source, position, end)
+            assert token is not None, "every character is text at least"
+            kind, text, start = token.lastgroup, token[0], position
+            position = token.end()
+            group = stack[-1]
             if kind == "text":
-                stack[-1].add_text(text)
+                group.add_text(text)
             elif kind == "escape":
-                stack[-1].add_text(text[1])
-            elif kind == "open":
-                stack.append(_Group(start=start))
-                if len(stack) > MAX_NESTING + 1:
+                group.add_text(text[1])
+            elif kind == "open" or kind == "wrap" or kind == "variable":
+                if depth + len(stack) > MAX_NESTING:
                     self.mistake(start, f"braces nest deeper than {MAX_NESTING} levels", "write it with axes")
                     return Phrase(())
+                opened = _Group(kind=kind, start=start, inside=position)
+                position = self.open(opened, position, end)
+                stack.append(opened)
             elif kind == "close":
                 if len(stack) == 1:
                     self.mistake(start, "this } closes nothing", r"remove it, or write \} for a plain brace")
                 else:
-                    group = stack.pop()
-                    stack[-1].add(self.close(group, end=start))
+                    stack.pop()
+                    self.close(group, start, stack)
             elif kind == "bar":
-                stack[-1].next_option(start) if len(stack) > 1 else stack[-1].add_text(text)
-            elif kind in _UNSUPPORTED:
-                message, fix = _UNSUPPORTED[kind]
-                self.mistake(start, f"{message}: {text}", fix)
-                if kind != "wildcard":
-                    stack.append(_Group(start=start, is_unsupported=True))
+                position = self.bar(group, start, position, end)
+            elif kind == "double":
+                if group.kind == "wrap" and len(group.options) == 1:
+                    group.next_option()
+                else:
+                    group.add_text(text)
+            elif kind == "wildcard":
+                group.add(self.wildcard(token, depth + len(stack)))
         for group in stack[1:]:
-            if not group.is_unsupported:
-                self.mistake(group.start, "this { is never closed", r"add }, or write \{ for a plain brace")
+            self.mistake(group.start, f"this {group.opening} is never closed", group.advice)
         return stack[0].options[0].finish()
 
-    def close(self, group: _Group, *, end: int) -> Part:
-        """What a pair of braces stands for."""
-        inside = self.source[group.start + 1 : end]
-        if group.is_unsupported:
-            return Text("")
-        if len(group.options) > 1:
-            self.check_options(group)
-            return Choice(tuple(option.finish() for option in group.options), group.start)
-        name = _PLACEHOLDER.fullmatch(inside)
-        if name:
-            return Placeholder(name[1], group.start)
-        if not inside.strip():
-            self.mistake(group.start, "{} names no axis", r"write {name} or {a|b}, or \{\} for plain braces")
-        else:
-            self.mistake(
-                group.start,
-                f"{{{_shorten(inside)}}} is neither an axis nor a choice",
-                r"write {name} or {a|b}, or \{ and \} for plain braces",
-            )
-        return Text("")
+    def open(self, group: _Group, position: int, end: int) -> int:
+        """Read what may stand right behind an opening; returns where the text inside begins."""
+        if group.kind == "variable":
+            group.header = _HEADER.match(self.source, position, end)
+            if group.header is None:
+                fix = r"write ${name}, ${name=value} or ${name:default}, or \${ for these characters"
+                self.mistake(group.start, "this ${ is not followed by a name and =, : or }", fix)
+                return position
+            return group.header.end()
+        if group.kind == "wrap":
+            return position
+        if mark := _MARK.match(self.source, position, end):
+            group.mark, position = mark[0], mark.end()
+        if count := _COUNT.match(self.source, position, end):
+            group.count, position = count, count.end()
+        return self.weigh(group, position, end)
 
-    def check_options(self, group: _Group) -> None:
-        """Report the marks of a richer grammar, which would otherwise be read as plain words."""
-        if _COUNT.match(self.source, group.start + 1):
-            self.mistake(group.start, "a count ($$) cannot be read yet", r"list the combinations, or write \$")
-        elif self.source[group.start + 1] in "~!@":
-            mark = self.source[group.start + 1]
-            self.mistake(group.start, f"the sampler {mark} cannot be read yet", "remove it, or put a space before it")
-        for option in group.options:
-            if _WEIGHT.match(self.source, option.start):
-                self.mistake(option.start, "a weight (::) cannot be read yet", r"remove it, or write \::")
+    def weigh(self, group: _Group, position: int, end: int) -> int:
+        """Read the weight of the option that begins here, if it has one."""
+        if weight := _WEIGHT.match(self.source, position, end):
+            group.weights[len(group.options) - 1] = float(weight[1])
+            return weight.end()
+        return position
+
+    def bar(self, group: _Group, start: int, position: int, end: int) -> int:
+        if group.kind == "all":
+            group.add_text("|")
+        elif group.kind == "open":
+            group.next_option()
+            return self.weigh(group, position, end)
+        else:
+            self.mistake(start, f"a | stands alone inside {group.opening}", r"write {a|b}, or \| for a plain bar")
+        return position
+
+    def close(self, group: _Group, end: int, stack: list[_Group]) -> None:
+        """Add what a pair of braces stands for to the group around it."""
+        if group.kind == "open":
+            part = self.choice(group, end)
+        elif group.kind == "wrap":
+            part = self.wrapper(group)
+        else:
+            part = self.variable(group, is_outside=len(stack) == 1)
+        if part is not None:
+            stack[-1].add(part)
+
+    def choice(self, group: _Group, end: int) -> Part | None:
+        inside = self.source[group.inside : end]
+        options = tuple(option.finish() for option in group.options)
+        is_marked = bool(group.mark or group.count or group.weights)
+        if len(options) == 1:
+            name = _PLACEHOLDER.fullmatch(inside)
+            if name and options[0].is_text():
+                return Placeholder(name[1], group.start)
+            if not inside.strip():
+                self.mistake(group.start, "{} names no axis", r"write {name} or {a|b}, or \{\} for plain braces")
+                return None
+            if not is_marked and options[0].is_text():
+                fix = r"write {name} or {a|b}, or \{ and \} for plain braces"
+                self.mistake(group.start, f"{{{_shorten(inside)}}} is neither an axis nor a choice", fix)
+                return None
+        weights = tuple(group.weights.get(place, 1.0) for place in range(len(options))) if group.weights else ()
+        low, high, separator = _bounds(group.count)
+        return Choice(options, group.start, weights, low, high, separator, group.mark)
+
+    def wrapper(self, group: _Group) -> Part | None:
+        if len(group.options) == 1:
+            fix = r"write %{before ... after$$inner}, or \%{ for these characters"
+            self.mistake(group.start, "this %{ has no $$ between the wrapper and what it is put around", fix)
+            return None
+        around, inner = (_trimmed(option.finish()) for option in group.options)
+        return Wrapper(around, inner, group.start)
+
+    def variable(self, group: _Group, *, is_outside: bool) -> Part | None:
+        if group.header is None:
+            return None
+        name, keeps, sets, is_once, has_default = group.header.groups()
+        value = _trimmed(group.options[0].finish())
+        if not sets:
+            return Variable(name, value if has_default else None, group.start)
+        if not is_outside:
+            fix = "set it at the start of the prompt"
+            self.mistake(group.start, f"the variable {name} is set inside other braces", fix)
+            return None
+        return Assignment(name, value, group.start, is_once=bool(is_once), keeps=bool(keeps))
+
+    def wildcard(self, token: re.Match[str], depth: int) -> Part:
+        start, mark = token.start(), token["mark"]
+        path = self.parse(*token.span("path"), depth)
+        parameters: dict[str, Phrase] = {}
+        for first, last in self.arguments(token) if token["arguments"] else ():
+            name, equals, _ = self.source[first:last].partition("=")
+            if not equals or not re.fullmatch(NAME, name.strip()):
+                fix = "write __name(parameter=value)__, with commas between several"
+                self.mistake(first, f"{_shorten(self.source[first:last].strip())!r} sets no parameter", fix)
+            elif name.strip() in parameters:
+                self.mistake(first, f"the parameter {name.strip()} is given twice", "keep one")
+            else:
+                parameters[name.strip()] = _trimmed(self.parse(first + len(name) + 1, last, depth))
+        return Wildcard(path, tuple(parameters.items()), start, mark)
+
+    def arguments(self, token: re.Match[str]) -> Iterator[tuple[int, int]]:
+        """Where each parameter begins and ends: between commas that stand outside all braces."""
+        first, last = token.start("arguments") + 1, token.end("arguments") - 1
+        depth = 0
+        for place in range(first, last):
+            character = self.source[place]
+            depth += (character in "{(") - (character in "})")
+            if character == "," and depth == 0:
+                yield first, place
+                first = place + 1
+        yield first, last
 
     def mistake(self, start: int, message: str, fix: str) -> None:
         """Note a mistake; the first few of a template are enough to see what is wrong with it."""
@@ -202,10 +354,24 @@ class _Parser:
 class _Group:
     """A pair of braces (or the whole template) that is being read."""
 
-    def __init__(self, *, start: int, is_unsupported: bool = False) -> None:
+    def __init__(self, *, kind: str, start: int, inside: int) -> None:
+        self.kind = kind
         self.start = start
-        self.is_unsupported = is_unsupported
-        self.options = [_Option(start + 1)]
+        self.inside = inside
+        self.options = [_Option()]
+        self.mark = ""
+        self.count: re.Match[str] | None = None
+        self.header: re.Match[str] | None = None
+        self.weights: dict[int, float] = {}
+
+    @property
+    def opening(self) -> str:
+        return {"variable": "${", "wrap": "%{"}.get(self.kind, "{")
+
+    @property
+    def advice(self) -> str:
+        meaning = "a plain brace" if self.kind == "open" else "these characters"
+        return rf"add }}, or write \{self.opening} for {meaning}"
 
     def add_text(self, text: str) -> None:
         self.options[-1].text.append(text)
@@ -215,15 +381,14 @@ class _Group:
         option.flush()
         option.parts.append(part)
 
-    def next_option(self, start: int) -> None:
-        self.options.append(_Option(start + 1))
+    def next_option(self) -> None:
+        self.options.append(_Option())
 
 
 class _Option:
     """One option of a choice that is being read."""
 
-    def __init__(self, start: int) -> None:
-        self.start = start
+    def __init__(self) -> None:
         self.text: list[str] = []
         self.parts: list[Part] = []
 
@@ -235,6 +400,33 @@ class _Option:
     def finish(self) -> Phrase:
         self.flush()
         return Phrase(tuple(self.parts))
+
+
+def _bounds(count: re.Match[str] | None) -> tuple[int, int | None, str]:
+    """How many options are taken at least and at most, and what stands between them."""
+    if count is None:
+        return 1, 1, DEFAULT_SEPARATOR
+    first, dash, second, upper, written = count.groups()
+    separator = DEFAULT_SEPARATOR if written is None else _ESCAPE.sub(r"\1", written)
+    if upper is not None:
+        low, high = 1, int(upper)
+    elif not dash:
+        low = high = int(first)
+    elif second is None:
+        return int(first), None, separator
+    else:
+        low, high = int(first), int(second)
+    return min(low, high), max(low, high), separator
+
+
+def _trimmed(phrase: Phrase) -> Phrase:
+    """A phrase without the spaces at its ends."""
+    parts = list(phrase.parts)
+    if parts and isinstance(parts[0], Text):
+        parts[0] = Text(parts[0].text.lstrip())
+    if parts and isinstance(parts[-1], Text):
+        parts[-1] = Text(parts[-1].text.rstrip())
+    return Phrase(tuple(part for part in parts if part != Text("")))
 
 
 def _shorten(text: str) -> str:
