@@ -75,6 +75,18 @@ def choose_compute(
     return Compute(device=chosen, dtype=_DTYPES[name], precision=name, threads=count, workers=workers, reason=reason)
 
 
+def training_precision(asked: str, device: torch.device) -> Literal["fp32", "bf16"]:
+    """What weights in fp32 are trained with: bf16 where asked for or, with "auto", where the device gains by it.
+
+    fp16 is never chosen: its small range of numbers needs scaled losses, and a CPU is slower with it.
+    """
+    if asked != "auto":
+        return "bf16" if asked == "bf16" else "fp32"
+    if device.type in ("cpu", "cuda"):
+        return "bf16" if _automatic_precision(device)[0] == "bf16" else "fp32"
+    return "fp32"
+
+
 def free_cores() -> int:
     """How many cores this process may use: its affinity, and the quota of its container where there is one."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

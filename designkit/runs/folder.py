@@ -115,10 +115,10 @@ def open_run(path: Path) -> Generator[RunFolder]:
     What a crash left unfinished is cleared away. Raises RunInUse where another process writes to it, and
     StorageError where it cannot be written or holds something else than a run.
     """
-    _make_folder(path)
+    make_folder(path)
     _check_place(path)
-    with _locked(path):
-        _make_folder(path / IMAGES)
+    with locked(path):
+        make_folder(path / IMAGES)
         for folder in (path, path / IMAGES):
             _remove_unfinished(folder)
         repair_manifest(path / MANIFEST)
@@ -163,7 +163,7 @@ def picture_file(request: ImageRequest) -> str:
     return f"{IMAGES}/{'-'.join(part for part in parts if part)}.png"
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """Make the folder and those above it where they are missing, and wait until the disk has them."""
     for each in (*reversed(folder.parents), folder):
         try:
@@ -192,7 +192,11 @@ def _check_place(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Generator[None]:
+def locked(path: Path) -> Generator[None]:
+    """Hold a folder for this process alone; raises RunInUse where another holds it, and StorageError.
+
+    The lock goes with the process, however that ends.
+    """
     lock = path / LOCK
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)

@@ -12,24 +12,35 @@ from designkit.documents import parse_document, read_document, validate, with_va
 from designkit.errors import InputRefused, Problem
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A part of a recipe: no unknown keys, no changes."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Schedule(_Strict):
+class Schedule(Strict):
     """How long and how fast one stage learns. Exactly one of `steps` and `minutes` is given."""
 
     steps: int | None = Field(default=None, gt=0, description="optimizer steps; exactly repeatable")
     minutes: float | None = Field(default=None, gt=0, description="wall-clock budget of training, over all sittings")
     batch_size: int = Field(default=64, gt=0)
     learning_rate: float = Field(default=4e-4, gt=0)
+    beta1: float = Field(default=0.9, ge=0, lt=1)
     beta2: float = Field(default=0.99, gt=0, lt=1)
     weight_decay: float = Field(default=0.01, ge=0)
     warmup_steps: int = Field(default=100, ge=0)
     cooldown: float = Field(default=0.3, ge=0, le=1, description="share of the run over which the rate falls to 0")
-    gradient_clip: float = Field(default=1.0, gt=0)
+    gradient_clip: float = Field(default=1.0, gt=0, description="longest gradient of a phase; .inf never cuts")
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
-    precision: Literal["fp32", "bf16"] = "bf16"
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        default="bf16", description="auto: bf16 where the device is faster with it; a resumed run keeps its choice"
+    )
+    micro_batch: int | None = Field(
+        default=None, gt=0, description="rows computed at once in each process; halved where memory does not suffice"
+    )
+    compile: bool = Field(
+        default=False, description="compile the losses with torch.compile: slow to begin, then faster"
+    )
     checkpoint_minutes: float = Field(default=5.0, gt=0)
 
     @model_validator(mode="after")
@@ -39,7 +50,7 @@ class Schedule(_Strict):
         return self
 
 
-class AutoencoderRecipe(_Strict):
+class AutoencoderRecipe(Strict):
     """The picture autoencoder: 8 x 8 pixels become one latent of `latent_channels` numbers."""
 
     channels: tuple[int, ...] = (24, 48, 96, 128)
@@ -53,7 +64,7 @@ class AutoencoderRecipe(_Strict):
     decoder_training: Schedule = Schedule(minutes=20)
 
 
-class TextEncoderRecipe(_Strict):
+class TextEncoderRecipe(Strict):
     """The caption encoder, first trained to name every factor of the scene that a caption describes."""
 
     vocabulary_size: int = 1536
@@ -65,7 +76,7 @@ class TextEncoderRecipe(_Strict):
     training: Schedule = Schedule(steps=700)
 
 
-class DenoiserRecipe(_Strict):
+class DenoiserRecipe(Strict):
     """The UNet, trained on latents with v-prediction."""
 
     channels: tuple[int, ...] = (64, 128, 256)
@@ -86,7 +97,7 @@ class DenoiserRecipe(_Strict):
     training: Schedule
 
 
-class DiffusionRecipe(_Strict):
+class DiffusionRecipe(Strict):
     """Everything that makes a text-to-image model of the starter's kind."""
 
     kind: Literal["diffusion"]

@@ -53,7 +53,7 @@ def test_sharpening_the_decoder_leaves_the_latent_space_as_it_was():
     task = DecoderTask(autoencoder, TINY, seed=3)
     truth = pixels(2)
     before = autoencoder.encode(truth).latent_dist.mean.detach()
-    optimizer = torch.optim.SGD(task.parameter_groups(0.1)[0]["params"], lr=0.1)
+    optimizer = torch.optim.SGD(task.phases(Schedule(steps=1))[0].groups[0]["params"], lr=0.1)
     loss, _ = task.module(task.batch(0, 2))
     loss.backward()
     optimizer.step()

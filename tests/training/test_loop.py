@@ -1,6 +1,5 @@
 """The training loop: its schedule, its checkpoints, and that stopping changes nothing."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,8 @@ import torch
 from designkit.models.checkpoint import load_checkpoint, save_checkpoint
 from designkit.training.config import Schedule
 from designkit.training.ema import MovingAverage
-from designkit.training.loop import TrainingStopped, rate_factor, train
+from designkit.training.learner import TrainingStopped
+from designkit.training.loop import Phase, rate_factor, train
 
 STEPS = 12
 
@@ -32,6 +32,8 @@ class Line(torch.nn.Module):
 
 
 class LineTask:
+    seed = 0
+
     def __init__(self, nan_from: int | None = None) -> None:
         self.module = Line(nan_from)
 
@@ -39,8 +41,12 @@ class LineTask:
         x = torch.randn((size, 3), generator=torch.Generator().manual_seed(step))
         return {"x": x, "y": 2 * x.sum(dim=1, keepdim=True), "step": step}
 
-    def parameter_groups(self, learning_rate: float) -> Sequence[dict[str, Any]]:
-        return [{"params": list(self.module.parameters()), "lr": learning_rate}]
+    def phases(self, schedule: Schedule) -> list[Phase]:
+        groups = [{"params": list(self.module.parameters()), "lr": schedule.learning_rate}]
+        return [Phase(loss=self.module, groups=groups)]
+
+    def look(self) -> None:
+        pass
 
 
 def schedule(**changes: Any) -> Schedule:
@@ -84,7 +90,7 @@ def test_a_loss_that_is_no_number_stops_training_and_leaves_good_weights_behind(
         list(train(LineTask(nan_from=6), schedule(), tmp_path))
     saved = load_checkpoint(tmp_path)
     assert saved is not None
-    assert all(bool(tensor.isfinite().all()) for tensor in saved[0].values())
+    assert all(bool(tensor.isfinite().all()) for tensor in saved.tensors.values())
 
 
 def test_the_learning_rate_warms_up_stays_and_falls_to_nothing():
@@ -100,16 +106,18 @@ def test_checkpoints_come_back_whole_and_only_the_newest_two_are_kept(tmp_path: 
     for step in (1, 2, 3):
         save_checkpoint(tmp_path, step, {"a": torch.full((2,), float(step))}, {"seconds": step})
     (tmp_path / "partial-00000004").mkdir()  # as a kill in the middle of writing leaves it
-    tensors, counters = load_checkpoint(tmp_path) or ({}, {})
-    assert tensors["a"].tolist() == [3.0, 3.0]
-    assert counters == {"step": 3, "seconds": 3}
+    found = load_checkpoint(tmp_path)
+    assert found is not None
+    assert found.tensors["a"].tolist() == [3.0, 3.0]
+    assert found.counters == {"step": 3, "seconds": 3}
     assert sorted(path.name for path in tmp_path.glob("checkpoint-*")) == ["checkpoint-00000002", "checkpoint-00000003"]
 
 
 def test_the_average_of_weights_follows_its_formula():
     module = torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.constant_(module.weight, 0.0)
-    average = MovingAverage(module, decay=0.5)
+    weights = dict(module.named_parameters())
+    average = MovingAverage(weights, decay=0.5)
     torch.nn.init.constant_(module.weight, 1.0)
-    average.update(module)  # decay (1 + 1) / (10 + 1) while it is the smaller
+    average.update(weights)  # decay (1 + 1) / (10 + 1) while it is the smaller
     assert average.shadow["weight"].item() == pytest.approx(1 - 2 / 11)

@@ -16,7 +16,8 @@ from torch.nn import functional
 
 from designkit.starter.renderer import render
 from designkit.starter.scenes import training_scene
-from designkit.training.config import AutoencoderRecipe
+from designkit.training.config import AutoencoderRecipe, Schedule
+from designkit.training.loop import Phase
 from designkit.values import Size
 
 CROP = Size(width=128, height=128)
@@ -79,9 +80,14 @@ class AutoencoderTask:
             "halve": bool(torch.rand((), generator=rng) < self.module.recipe.equivariance_share),
         }
 
-    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
-        """One group: all weights at the schedule's rate."""
-        return [{"params": list(self.module.parameters()), "lr": learning_rate}]
+    def phases(self, schedule: Schedule) -> list[Phase]:
+        """One phase: all weights at the schedule's rate."""
+        return [
+            Phase(loss=self.module, groups=[{"params": list(self.module.parameters()), "lr": schedule.learning_rate}])
+        ]
+
+    def look(self) -> None:
+        """Nothing to see."""
 
 
 class DecoderTask:
@@ -105,9 +111,13 @@ class DecoderTask:
             "noise": strength * torch.randn(shape, generator=rng),
         }
 
-    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
-        """One group: the decoder's weights at the schedule's rate."""
-        return [{"params": [p for p in self.module.parameters() if p.requires_grad], "lr": learning_rate}]
+    def phases(self, schedule: Schedule) -> list[Phase]:
+        """One phase: the decoder's weights at the schedule's rate."""
+        learning = [*self.autoencoder.post_quant_conv.parameters(), *self.autoencoder.decoder.parameters()]
+        return [Phase(loss=self.module, groups=[{"params": learning, "lr": schedule.learning_rate}])]
+
+    def look(self) -> None:
+        """Nothing to see."""
 
 
 @torch.no_grad()

@@ -24,7 +24,8 @@ from transformers import CLIPTokenizer
 from designkit.starter.captions import Caption, caption
 from designkit.starter.renderer import render
 from designkit.starter.scenes import Scene, training_scene
-from designkit.training.config import DenoiserRecipe
+from designkit.training.config import DenoiserRecipe, Schedule
+from designkit.training.loop import Phase
 from designkit.training.recipes.autoencoder import pictures_to_tensor
 from designkit.training.recipes.text_encoder import CaptionReader, questions, tokenize
 from designkit.values import Size
@@ -160,13 +161,17 @@ class DenoiserTask:
             **questions(ids, scenes, captions, rng, end=self.tokenizer.eos_token_id),
         }  # fmt: skip
 
-    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
-        """The UNet at the schedule's rate, the text encoder slower."""
-        text_rate = learning_rate * self.recipe.text_rate
-        return [
-            {"params": list(self.module.denoiser.parameters()), "lr": learning_rate},
-            {"params": list(self.module.reader.parameters()), "lr": text_rate},
+    def phases(self, schedule: Schedule) -> list[Phase]:
+        """One phase: the UNet at the schedule's rate, the text encoder slower."""
+        rate = schedule.learning_rate
+        groups = [
+            {"params": list(self.module.denoiser.parameters()), "lr": rate},
+            {"params": list(self.module.reader.parameters()), "lr": rate * self.recipe.text_rate},
         ]
+        return [Phase(loss=self.module, groups=groups)]
+
+    def look(self) -> None:
+        """Nothing to see."""
 
 
 class _Denoising(torch.nn.Module):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -21,19 +20,11 @@ from designkit.errors import InputRefused, Problem
 from designkit.files import write_durably
 from designkit.generators.catalog import find_card
 from designkit.training.config import DiffusionRecipe
-from designkit.training.loop import StepReport, train
+from designkit.training.loop import StageReport, train
 from designkit.training.recipes.autoencoder import AutoencoderTask, DecoderTask, standardise_latents
 from designkit.training.recipes.denoiser import DenoiserTask, build_denoiser, build_scheduler
-from designkit.training.recipes.text_encoder import CaptionReader, TextEncoderTask, build_text_encoder, build_tokenizer
+from designkit.training.recipes.text_encoder import TextEncoderTask, build_text_encoder, build_tokenizer
 from designkit.values import Size
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageReport:
-    """One step of one stage; `stage` names it, `report` is the loop's."""
-
-    stage: str
-    report: StepReport
 
 
 def train_diffusion(recipe: DiffusionRecipe, out: Path, *, threads: int = 1) -> Iterator[StageReport]:
@@ -87,16 +78,19 @@ def _train_further(recipe: DiffusionRecipe, start: str, out: Path) -> Iterator[S
             )
         )  # fmt: skip
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
-    reader = CaptionReader(CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32))
+    encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
     autoencoder = AutoencoderKL.from_pretrained(folder / "vae").float().eval().requires_grad_(False)
     denoiser = UNet2DConditionModel.from_pretrained(folder / "unet").float().train()
+    text = TextEncoderTask(encoder.train(), tokenizer, seed=recipe.seed)
+    for report in train(text, recipe.text_encoder.training, out / "checkpoints" / "text-encoder"):
+        yield StageReport(stage="text encoder", report=report)
     task = DenoiserTask(
-        recipe.denoiser, denoiser, reader.train(), tokenizer, autoencoder, sizes=_sizes(recipe), seed=recipe.seed
+        recipe.denoiser, denoiser, text.module, tokenizer, autoencoder, sizes=_sizes(recipe), seed=recipe.seed
     )
     for report in train(task, recipe.denoiser.training, out / "checkpoints" / "denoiser"):
         yield StageReport(stage="denoiser", report=report)
     export_pipeline(
-        out, denoiser=denoiser, encoder=reader.encoder, autoencoder=autoencoder, tokenizer=tokenizer, recipe=recipe
+        out, denoiser=denoiser, encoder=encoder, autoencoder=autoencoder, tokenizer=tokenizer, recipe=recipe
     )
 
 

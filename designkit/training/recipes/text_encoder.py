@@ -22,7 +22,8 @@ from designkit.starter.captions import Caption, Factor, caption, known_words
 from designkit.starter.colours import COLOURS
 from designkit.starter.scenes import BACKGROUNDS, COUNTS, POSITIONS, PRODUCTS, STYLES, Scene, training_scene
 from designkit.starter.subjects import SUBJECTS
-from designkit.training.config import TextEncoderRecipe
+from designkit.training.config import Schedule, TextEncoderRecipe
+from designkit.training.loop import Phase
 
 _START, _END = "<|startoftext|>", "<|endoftext|>"
 _COLOUR_NAMES = (None, *COLOURS)
@@ -95,9 +96,14 @@ class TextEncoderTask:
         ids = tokenize(self.tokenizer, [entry.text for entry in captions])
         return {"ids": ids, **questions(ids, scenes, captions, rng, end=self.tokenizer.eos_token_id)}
 
-    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
-        """One group: all weights at the schedule's rate."""
-        return [{"params": list(self.module.parameters()), "lr": learning_rate}]
+    def phases(self, schedule: Schedule) -> list[Phase]:
+        """One phase: all weights at the schedule's rate."""
+        return [
+            Phase(loss=self.module, groups=[{"params": list(self.module.parameters()), "lr": schedule.learning_rate}])
+        ]
+
+    def look(self) -> None:
+        """Nothing to see."""
 
 
 def questions(
