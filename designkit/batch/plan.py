@@ -10,14 +10,13 @@ What the model cannot do is refused or reported here, before any weights load; t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from hashlib import sha256
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, TextIO
+from typing import TextIO
 
 from designkit.batch.drawing import choose_drawn_size, enlargement
+from designkit.batch.ids import Identity
 from designkit.batch.looks import find_duplicates, look_of, sizes_of
 from designkit.batch.strength import PromptAdapters, check_strength, strength_warnings
 from designkit.design.formats import resolve_size
@@ -170,27 +169,6 @@ def make_plan(
     )
 
 
-def request_id(request: ImageRequest, card: ModelCard, *, variant: str | None, adapters: Sequence[str]) -> str:
-    """The first 16 hexadecimal digits of the SHA-256 of everything that sets the pixels, and of nothing else.
-
-    Models and adapters count by what they are (`adapters` are fingerprints), not by where they lie.
-    """
-    content: dict[str, Any] = {
-        "prompt": request.prompt,
-        "negative": request.negative,
-        "size": [request.size.width, request.size.height],
-        "drawn": [request.drawn.width, request.drawn.height],
-        "seed": request.seed,
-        "steps": request.steps,
-        "guidance": request.guidance,
-        "scheduler": request.scheduler,
-        "adapters": [[name, adapter.weight] for name, adapter in zip(adapters, request.adapters, strict=True)],
-        "model": [card.family, card.revision, variant],
-    }
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return sha256(canonical.encode()).hexdigest()[:16]
-
-
 class _Maker:
     """Makes the requests of variants, with what is the same for all of them at hand."""
 
@@ -198,22 +176,40 @@ class _Maker:
         self.file = file
         self.card = card
         self.drawn = drawn
+        self._identity = Identity(card, variant=file.model.variant)
+        self._sizes: dict[int, tuple[Size, ...]] = {}
         self._in_prompts = PromptAdapters(file)
         self._fingerprints: dict[str, str] = {}
 
     def requests(self, variant: Variant) -> Iterator[ImageRequest]:
         entry = self.file.entries[variant.entry]
         look = look_of(variant, entry, self.card)
-        adapters = (*self.file.model.adapters, *self._in_prompts.of(variant.prompt))
-        fingerprints = [self._fingerprint(adapter) for adapter in adapters]
-        for size in sizes_of(entry, self.card):
-            for seed in entry.seeds:
-                request = ImageRequest(
-                    id="",
+        adapters = self.file.model.adapters
+        if look.tags:
+            adapters = (*adapters, *self._in_prompts.of(variant.prompt))
+        fingerprints = [(self._fingerprint(adapter), adapter.weight) for adapter in adapters]
+        if variant.entry not in self._sizes:
+            self._sizes[variant.entry] = sizes_of(entry, self.card)
+        for size in self._sizes[variant.entry]:
+            drawn = self.drawn[size]
+            ids = self._identity.ids(
+                entry.seeds,
+                prompt=look.prompt,
+                negative=look.negative,
+                size=size,
+                drawn=drawn,
+                steps=look.steps,
+                guidance=look.guidance,
+                scheduler=look.scheduler,
+                adapters=fingerprints,
+            )
+            for seed, name in ids:
+                yield ImageRequest(
+                    id=name,
                     prompt=look.prompt,
                     negative=look.negative,
                     size=size,
-                    drawn=self.drawn[size],
+                    drawn=drawn,
                     seed=seed,
                     steps=look.steps,
                     guidance=look.guidance,
@@ -222,8 +218,6 @@ class _Maker:
                     choices=variant.choices,
                     file=self.file.source,
                 )
-                name = request_id(request, self.card, variant=self.file.model.variant, adapters=fingerprints)
-                yield replace(request, id=name)
 
     def _fingerprint(self, adapter: Adapter) -> str:
         if adapter.path not in self._fingerprints:
