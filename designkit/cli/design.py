@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from designkit.cli.console import file_size, plural, say, say_json, table
+from designkit.cli.console import file_size, plural, print_warnings, say, say_json, table
 from designkit.cli.planning import AsJson
 from designkit.errors import InputRefused, Problem
 
 if TYPE_CHECKING:
+    from designkit.design.brand import Logo
     from designkit.design.formats import Format
 
 NUM_DETAILED = 4
@@ -108,3 +110,94 @@ def _list(found: Sequence[Format]) -> Iterator[str]:
             yield from (" " * len(start) + line for line in lines[1:])
         yield ""
     yield f"{plural(len(found), 'size')}; with a word, such as `designkit formats story`, their sources too"
+
+
+brand_app = typer.Typer(help="Brand kits, and Design Tokens files.", no_args_is_help=True, rich_markup_mode=None)
+
+_Kit = Annotated[Path, typer.Argument(metavar="KIT", help="The folder of a brand kit, or a Design Tokens file.")]
+
+
+@brand_app.command("show")
+def show_brand(
+    kit: _Kit,
+    model: Annotated[str, typer.Option("--model", help="Whose words for the colours are shown.")] = "starter",
+    as_json: AsJson = False,
+) -> None:
+    """Check a brand kit and show what it says, and what a model's prompts call its colours."""
+    from designkit.batch.brand_words import colour_words
+    from designkit.design.brand import read_brand
+    from designkit.generators.catalog import find_card
+
+    brand = read_brand(kit)
+    words = colour_words(brand, find_card(model))
+    if as_json:
+        facts: dict[str, Any] = json.loads(json.dumps(asdict(brand), default=str))
+        named = {name: {"word": word.word, "difference": round(word.difference, 1)} for name, word in words.items()}
+        say_json({**facts, "words": named, "errors": []})
+        return
+    say(brand.name)
+    rows = [("style", ", ".join(brand.style)), ("avoid", ", ".join(brand.avoid))]
+    rows += [("logo", f"{logo.name}: {logo.path.name}{_logo_rules(logo)}") for logo in brand.logos.values()]
+    rows += [("font", f"{font.family}{f' ({font.licence})' if font.licence else ''}") for font in brand.fonts.values()]
+    if brand.adapter:
+        rows.append(("adapter", f"{Path(brand.adapter.path).name}, weight {brand.adapter.weight:g}"))
+    rows += [("reference", f"{each.path.name} {each.caption}".strip()) for each in brand.references]
+    say(table((name, value) for name, value in rows if value))
+    for name, word in words.items():
+        colour = brand.colours.get(name)
+        facts_of = [colour.role or "", f"{colour.share:.0%}" if colour.share else ""] if colour else []
+        notes = " ".join(fact for fact in facts_of if fact)
+        say(f"  {{brand.{name}}}".ljust(22) + f" {word.colour}  {word.word:<18} {notes}".rstrip())
+
+
+@brand_app.command("export")
+def export_brand(
+    kit: _Kit, tokens: Annotated[Path, typer.Argument(metavar="TOKENS.json", help="The file to write.")]
+) -> None:
+    """Write the colours and fonts of a brand kit as a Design Tokens file."""
+    from designkit.design.brand import read_brand
+    from designkit.design.brand_tokens import tokens_json
+    from designkit.files import write_durably
+
+    brand = read_brand(kit)
+    write_durably(tokens, tokens_json(brand).encode())
+    say(f"{tokens}: {plural(len(brand.colours), 'colour')}, {plural(len(brand.fonts), 'font')}")
+
+
+@brand_app.command("import")
+def import_brand(
+    tokens: Annotated[Path, typer.Argument(metavar="TOKENS.json", help="A Design Tokens file.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The brand kit to make; it must not exist yet.")],
+) -> None:
+    """Make a brand kit of a Design Tokens file."""
+    from designkit.design.brand import BRAND_FILES, find_brand_file
+    from designkit.design.brand_tokens import brand_yaml, read_tokens
+    from designkit.files import storage_error, write_durably
+
+    there = find_brand_file(folder)
+    if there is not None:
+        fix = "choose another folder, or move that file away"
+        raise InputRefused(
+            Problem(code="brand-exists", message="there is a brand kit already", file=str(there), fix=fix)
+        )
+    read = read_tokens(tokens)
+    print_warnings(read.warnings)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(folder, error) from None
+    path = folder / BRAND_FILES[0]
+    write_durably(path, brand_yaml(read.brand).encode())
+    say(f"{path}: {plural(len(read.brand.colours), 'colour')}, {plural(len(read.brand.fonts), 'font')}")
+
+
+def _logo_rules(logo: Logo) -> str:
+    """What a variant of a logo asks for, in brackets."""
+    rules = [
+        f"on {logo.ground} grounds" if logo.ground != "any" else "",
+        f"{logo.clear_space:.0%} of its height free around it" if logo.clear_space else "",
+        f"at least {logo.min_px} px" if logo.min_px else "",
+        f"at least {logo.min_mm:g} mm" if logo.min_mm else "",
+    ]
+    said = ", ".join(rule for rule in rules if rule)
+    return f" ({said})" if said else ""

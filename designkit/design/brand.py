@@ -155,7 +155,7 @@ class Brand:
 def read_brand(place: Path) -> Brand:
     """Read the brand kit in a folder, or a Design Tokens file; raises InputRefused with every mistake in it."""
     if place.suffix == ".json" and place.is_file():
-        from designkit.design.tokens import read_tokens
+        from designkit.design.brand_tokens import read_tokens
 
         return read_tokens(place).brand
     path = find_brand_file(place)
