@@ -46,10 +46,11 @@ class Strength:
     """How strongly one item is preferred, on the scale of log odds against the average of all that are compared.
 
     `low` and `high` are the ends of the 95 % interval. `preferred` is how often the item would be preferred to an
-    average one, with its interval: the same numbers through the logistic function.
+    average one, with its interval: the same numbers through the logistic function. Equally strong items share a `rank`.
     """
 
     name: str
+    rank: int
     value: float
     low: float
     high: float
@@ -216,7 +217,7 @@ def _fit(
 
 
 def _strengths(names: Sequence[str], values: Floats, deviations: Floats, contests: Sequence[Contest]) -> list[Strength]:
-    won, lost, tied = ({name: 0 for name in names} for _ in range(3))
+    won, lost, tied = (dict.fromkeys(names, 0) for _ in range(3))
     for contest in contests:
         if contest.score == 0.5:
             tied[contest.left] += 1
@@ -228,6 +229,7 @@ def _strengths(names: Sequence[str], values: Floats, deviations: Floats, contest
     strengths = [
         Strength(
             name=name,
+            rank=1 + int(np.sum(np.round(values, 9) > np.round(value, 9))),
             value=float(value),
             low=float(value - _NORMAL_95 * deviation),
             high=float(value + _NORMAL_95 * deviation),
@@ -237,7 +239,7 @@ def _strengths(names: Sequence[str], values: Floats, deviations: Floats, contest
         )
         for name, value, deviation in zip(names, values, deviations, strict=True)
     ]
-    return sorted(strengths, key=lambda strength: (-round(strength.value, 9), strength.name))
+    return sorted(strengths, key=lambda strength: (strength.rank, strength.name))
 
 
 def _logistic(value: float) -> float:
