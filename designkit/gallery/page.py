@@ -16,7 +16,7 @@ from typing import Any
 
 from designkit.files import write_durably
 from designkit.gallery.labels import picture_detail, picture_title, run_facts
-from designkit.gallery.sheet import sheet_names
+from designkit.gallery.sheet import sheet_names, sheet_pages
 from designkit.runs.folder import RunContents
 from designkit.runs.metadata import bare_name
 from designkit.values import Record
@@ -69,7 +69,12 @@ def _page_data(run: RunContents) -> dict[str, Any]:
     }
     images = [_image_data(record, varying, is_earlier=False) for record in run.records]
     images += [_image_data(record, varying, is_earlier=True) for record in run.outside]
-    return {"name": run.name, "facts": run_facts(run), "sheets": sheet_names(len(run.records)), "images": images}
+    return {
+        "name": run.name,
+        "facts": run_facts(run),
+        "sheets": sheet_names(len(sheet_pages(run.records))),
+        "images": images,
+    }
 
 
 def _image_data(record: Record, varying: dict[str, bool], *, is_earlier: bool) -> dict[str, Any]:
