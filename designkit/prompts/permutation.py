@@ -6,6 +6,8 @@ from hashlib import shake_256
 
 NUM_ROUNDS = 8
 
+_MAX_REMEMBERED_BITS = 12
+
 
 class Permutation:
     """A random order of `range(total)` in which each place is computed on its own, for any total.
@@ -21,6 +23,7 @@ class Permutation:
         self.half_bytes = (self.half_bits + 7) // 8
         self.mask = (1 << self.half_bits) - 1
         self.keys = [f"designkit sample {seed} {number} ".encode() for number in range(NUM_ROUNDS)]
+        self._remembered = [dict[int, int]() for _ in self.keys] if self.half_bits <= _MAX_REMEMBERED_BITS else []
 
     def __getitem__(self, position: int) -> int:
         if not 0 <= position < self.total:
@@ -32,7 +35,16 @@ class Permutation:
 
     def _scramble(self, number: int) -> int:
         left, right = number >> self.half_bits, number & self.mask
-        for key in self.keys:
-            digest = shake_256(key + right.to_bytes(self.half_bytes, "big")).digest(self.half_bytes)
-            left, right = right, left ^ (int.from_bytes(digest, "big") & self.mask)
+        if self._remembered:
+            for place, known in enumerate(self._remembered):
+                if right not in known:
+                    known[right] = self._hash(self.keys[place], right)
+                left, right = right, left ^ known[right]
+        else:
+            for key in self.keys:
+                left, right = right, left ^ self._hash(key, right)
         return left << self.half_bits | right
+
+    def _hash(self, key: bytes, number: int) -> int:
+        digest = shake_256(key + number.to_bytes(self.half_bytes, "big")).digest(self.half_bytes)
+        return int.from_bytes(digest, "big") & self.mask
