@@ -192,12 +192,12 @@ def import_brand(
 
 
 def _logo_rules(logo: Logo) -> str:
-    """What a variant of a logo asks for, in brackets."""
+    """What a variant of a logo asks for, in few words."""
     rules = [
-        f"on {logo.ground} grounds" if logo.ground != "any" else "",
-        f"{logo.clear_space:.0%} of its height free around it" if logo.clear_space else "",
-        f"at least {logo.min_px} px" if logo.min_px else "",
-        f"at least {logo.min_mm:g} mm" if logo.min_mm else "",
+        f"on {logo.ground}" if logo.ground != "any" else "",
+        f"{logo.clear_space:.0%} free" if logo.clear_space else "",
+        f"from {logo.min_px} px" if logo.min_px else "",
+        f"from {logo.min_mm:g} mm" if logo.min_mm else "",
     ]
     said = ", ".join(rule for rule in rules if rule)
     return f" ({said})" if said else ""

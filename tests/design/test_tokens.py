@@ -78,7 +78,7 @@ def brands(draw: st.DrawFn) -> Brand:
 
 
 @given(brand=brands())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_a_kit_comes_back_from_tokens_and_from_yaml_as_it_was(brand: Brand, tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("kit")
     path = write(folder, tokens_json(brand))
