@@ -1,304 +1,760 @@
 """All combinations of an entry's axes and choices, numbered: counted exactly, and each found from its number alone.
 
 The named axes that every combination has come first, as written, the first varying slowest; then the choices
-of the prompt from left to right; then the axes that only some of those choices reach. What is excluded has no
-number. Counting multiplies and adds; nothing is ever expanded.
+of the texts from left to right, and the axes that only some of those choices or values reach, where they are first
+reached. What is excluded has no number. Counting multiplies and adds along places; nothing is ever expanded.
+
+A *place* is something still to be decided (the value of an axis, an option, everything up to the next such
+thing), a *state* what of the decisions so far still matters: two ways that lead to the same state are counted once.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import accumulate, chain
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from math import perm, prod
 
-from designkit.prompts.entries import Entry, Exclusion
-from designkit.prompts.template import Choice, Phrase, Placeholder, Text
+from designkit.prompts.draws import Draws
+from designkit.prompts.lines import Axis, Fork, Line, Part, Picks, Sampled, Slot, Switch, Word, Wrapped
 
-MAX_STATES = 60_000
-MAX_REACHES = 200_000
+MAX_WORK = 150_000
+MAX_COUNT_BITS = 4096
+MAX_PICK_WORK = 300_000
 
-State = frozenset[int]
-"""The exclusions (by number) that have matched on every axis so far."""
+Exclusion = Mapping[str, frozenset[str]]
+"""A combination by its values: for each axis named, the keys (or texts) of its values."""
 
-Reach = Mapping[frozenset[str], int]
-"""How many fillings of a text's choices reach each set of axes that not every filling reaches."""
+Fact = tuple[object, ...]
+"""("is", axis): decided. ("value", axis, index). ("part", rule, axis): a rule that matches so far. ("all", rule)."""
+
+State = frozenset[Fact]
+
+Values = Mapping[str, int]
+"""The index of the value taken, by axis."""
+
+_NOTHING: State = frozenset()
 
 
 class TooEntangled(Exception):
-    """The exclusions of an entry, or the axes inside its choices, overlap in more ways than can be counted."""
+    """There are too many combinations to be counted, or they depend on each other in too many ways."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Slot:
-    """A placeholder; `reached` is its axis where not every filling reaches it, else empty."""
+class Run:
+    """Parts in a row that are filled in independently of everything that is still open; in one way if `is_fixed`."""
 
-    name: str
-    reached: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Fork:
-    """A choice with its number in order of appearance, from 1; `reach` sums up its options."""
-
-    number: int
-    options: tuple[Line, ...]
-    reach: Reach
+    parts: tuple[Part, ...]
+    switches: bool
+    is_fixed: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Line:
-    """A prompt, a negative prompt, or an option, with its choices numbered."""
+class Decide:
+    """The value of an axis, unless it has one already."""
 
-    parts: tuple[str | Slot | Fork, ...]
-    reach: Reach
+    axis: str
+
+
+Segment = Run | Decide | Fork | Switch | Wrapped
+
+
+@dataclass(slots=True, eq=False)
+class _Place:
+    """Something to be decided; `open` may be decided here or later, the values of `needed` matter here or later."""
+
+    segment: Segment | None
+    following: _Place | None
+    open: frozenset[str]
+    needed: frozenset[str]
+
+
+@dataclass(slots=True, eq=False)
+class _Step:
+    """What can be decided at a place in a state.
+
+    With `choices` empty there are `num` ways that all lead to `following`; else each way leads where it says
+    (None: it is excluded). `axis` is what gets its value, `is_traced` whether the way taken must be remembered.
+    """
+
+    num: int = 1
+    following: tuple[_Place, State] | None = None
+    choices: tuple[tuple[_Place, State] | None, ...] = ()
+    axis: str | None = None
+    is_traced: bool = False
+    count: int = 0
+    each: int = 0
+    ends: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """The index of the value taken on each axis in play, and of the option taken in each choice by its number."""
+    """The index of the value taken on each axis in play, the ways taken in order, and the rules of `when` that hold."""
 
-    values: Mapping[str, int]
-    options: Mapping[int, int]
+    values: Values
+    trace: tuple[int, ...]
+    rules: frozenset[int] = frozenset()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What restricts and follows from combinations: those excluded, those noted (`when`), axes that move together."""
+
+    exclude: Sequence[Exclusion] = ()
+    when: Sequence[Exclusion] = ()
+    zipped: Sequence[Sequence[str]] = ()
+
+
+@dataclass(eq=False)
 class Space:
-    """The combinations of one entry, from 0 to `count` - 1; raises TooEntangled."""
+    """The combinations of some lines, from 0 to `count` - 1; raises TooEntangled.
 
-    def __init__(self, entry: Entry, exclude: Sequence[Exclusion]) -> None:
-        trees = (entry.prompt.tree, entry.negative.tree)
-        used = {placeholder.name for tree in trees for placeholder in tree.placeholders()}
-        always = {placeholder.name for tree in trees for placeholder in tree.placeholders(nested=False)}
-        names = [axis.name for axis in entry.axes]
-        self._sizes = {axis.name: len(axis.values) for axis in entry.axes}
-        self._always = tuple(name for name in names if name in always)
-        self._sometimes = tuple(name for name in names if name in used - always)
-        self._rules = [_indexed(rule, entry) for rule in exclude if used.issuperset(rule)]
-        numbered = _Numbering(frozenset(self._sometimes))
-        self.prompt, self.negative = (numbered.line(tree) for tree in trees)
-        both = Line((*self.prompt.parts, *self.negative.parts), _joined(self.prompt.reach, self.negative.reach))
-        self._both = both
-        self._afters = dict(_reach_after(both, {frozenset[str](): 1}))
-        self._tails: dict[frozenset[str], _Chain] = {}
-        self._option_ends: dict[tuple[int, frozenset[str], State], tuple[int, ...]] = {}
-        self._head = _Chain(self._always, self._sizes, self._rules, after=self._count_behind)
-        self.count = self._head.count(0, frozenset())
+    `kept` are axes whose values `classes` tells apart. Axes in `given` were decided elsewhere.
+    """
+
+    axes: Sequence[Axis]
+    lines: Sequence[Line]
+    rules: Rules = field(default_factory=Rules)
+    kept: frozenset[str] = frozenset()
+    given: Values = field(default_factory=dict[str, int])
+
+    def __post_init__(self) -> None:
+        self._axis = {axis.name: axis for axis in self.axes}
+        self._group = {name: tuple(group) for group in self.rules.zipped for name in group}
+        self._counts: dict[tuple[object, ...], int] = {}
+        self._segments: dict[int, tuple[Segment, ...]] = {}
+        self._places: dict[tuple[int, int, int], _Place] = {}
+        self._steps: dict[tuple[int, State], _Step] = {}
+        self._alive: list[object] = []
+        self._work = 0
+        used = self._closure({name for line in self.lines for name in line.anywhere} | set(self.kept))
+        always = self._closure({name for line in self.lines for name in line.outside} | set(self.kept), nested=False)
+        self.used = frozenset(used)
+        self.sometimes = frozenset(used - always - set(self.given))
+        self._rules = [rule for each in self.rules.exclude if (rule := self._indexed(each)) is not None]
+        self._num_exclusions = len(self._rules)
+        self._numbers = list(range(len(self._rules)))
+        for number, each in enumerate(self.rules.when):
+            rule = self._indexed(each)
+            if rule is not None:
+                self._rules.append(rule)
+                self._numbers.append(number)
+        self._by_axis: dict[str, list[int]] = {}
+        for number, rule in enumerate(self._rules):
+            for name in rule:
+                self._by_axis.setdefault(name, []).append(number)
+        self._needed = self._find_needed()
+        end = _Place(None, None, frozenset(), frozenset(map(self._leader, self.kept)))
+        following = end
+        for line in reversed(self.lines):
+            following = self._place(line, following)
+        for name in reversed(self._ordered(always - set(self.given))):
+            following = self._decide(name, following)
+        self._always = frozenset(map(self._leader, always | set(self.given)))
+        self._end = end
+        self._start = (following, self._start_state(following))
+        self.count = self._solve(self._start)
 
     def __getitem__(self, index: int) -> Combination:
         values: dict[str, int] = {}
-        options: dict[int, int] = {}
-        index, state = self._head.find(index, frozenset(), values)
-        index, reached = self._walk(self._both, index, state, frozenset(), options)
-        self._tail(reached).find(index, state, values)
-        return Combination(values, options)
-
-    def _count_behind(self, state: State) -> int:
-        """How many combinations there are once the axes that are always used have their values."""
-        return sum(count * self._count_tail(reached, state) for reached, count in self._both.reach.items())
-
-    def _count_tail(self, reached: frozenset[str], state: State) -> int:
-        return self._tail(reached).count(0, state)
-
-    def _tail(self, reached: frozenset[str]) -> _Chain:
-        """The axes that some choices reach, once it is known which."""
-        if reached not in self._tails:
-            names = tuple(name for name in self._sometimes if name in reached)
-            self._tails[reached] = _Chain(names, self._sizes, self._rules, before=self._always)
-        return self._tails[reached]
-
-    def _walk(
-        self, line: Line, index: int, state: State, reached: frozenset[str], options: dict[int, int]
-    ) -> tuple[int, frozenset[str]]:
-        """Take the options that an index stands for; returns what is left of it, and the axes reached."""
-        for part in line.parts:
-            if isinstance(part, Slot):
-                reached |= part.reached
-            elif isinstance(part, Fork):
-                ends = self._ends(part, state, reached)
-                option = bisect_right(ends, index)
-                index -= ends[option - 1] if option else 0
-                options[part.number] = option
-                index, reached = self._walk(part.options[option], index, state, reached, options)
-        return index, reached
-
-    def _ends(self, fork: Fork, state: State, reached: frozenset[str]) -> tuple[int, ...]:
-        """Running totals of the combinations under each option of a choice."""
-        key = (fork.number, reached, state)
-        if key not in self._option_ends:
-            after = self._afters[fork.number]
-            counts = (
-                sum(
-                    count * self._count_tail(reached | more, state)
-                    for more, count in _joined(option.reach, after).items()
-                )
-                for option in fork.options
-            )
-            self._option_ends[key] = tuple(accumulate(counts))
-        return self._option_ends[key]
-
-
-class _Numbering:
-    """Numbers the choices of an entry's texts, and finds which of the `sometimes` axes their fillings reach."""
-
-    def __init__(self, sometimes: frozenset[str]) -> None:
-        self._sometimes = sometimes
-        self._last = 0
-
-    def line(self, phrase: Phrase) -> Line:
-        parts: list[str | Slot | Fork] = []
-        reach: Reach = {frozenset(): 1}
-        for part in phrase.parts:
-            if isinstance(part, Text):
-                parts.append(part.text)
-                continue
-            if isinstance(part, Placeholder):
-                slot = Slot(part.name, self._sometimes & {part.name})
-                parts.append(slot)
-                reach = _joined(reach, {slot.reached: 1})
+        trace: list[int] = []
+        place, state = self._start
+        while place is not self._end:
+            step = self._steps.get((id(place), state)) or self._solved(place, state)
+            if step.choices:
+                way = bisect_right(step.ends, index)
+                index -= step.ends[way - 1] if way else 0
+                following = step.choices[way]
             else:
-                fork = self.fork(part)
-                parts.append(fork)
-                reach = _joined(reach, fork.reach)
-        return Line(tuple(parts), reach)
+                way, index = divmod(index, step.each)
+                following = step.following
+            self._note(step, way, values, trace)
+            assert following is not None, "an excluded combination has no number"
+            place, state = following
+        return Combination(values, tuple(trace), self._rules_in(state))
 
-    def fork(self, choice: Choice) -> Fork:
-        self._last += 1
-        number = self._last
-        options = tuple(self.line(option) for option in choice.options)
-        sums: dict[frozenset[str], int] = {}
-        for reached, count in chain.from_iterable(option.reach.items() for option in options):
-            sums[reached] = sums.get(reached, 0) + count
-        return Fork(number, options, sums)
+    def draw(self, draws: Draws) -> int:
+        """A number drawn by the weights that are written; where none are, every combination is as likely."""
+        values: dict[str, int] = dict(self.given)
+        place, state = self._start
+        index = 0
+        while place is not self._end:
+            step = self._steps.get((id(place), state)) or self._solved(place, state)
+            way = self._draw_way(place, step, draws, values)
+            if step.choices:
+                index += step.ends[way - 1] if way else 0
+                following = step.choices[way]
+            else:
+                index += way * step.each
+                following = step.following
+            self._note(step, way, values, [])
+            assert following is not None, "what is excluded has no weight"
+            place, state = following
+        return index
 
+    @property
+    def is_weighted(self) -> bool:
+        """Whether weights are written anywhere in it."""
+        values = (value for name in self.used for value in self._axis[name].values)
+        return any(value.weight != 1 for value in values) or any(map(has_weights, self.lines))
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """Where the values of an axis lead from one state.
+    def classes(self) -> Iterator[tuple[Values, frozenset[int], int]]:
+        """How many combinations there are for each set of values of the axes kept, and of rules of `when` that hold."""
+        for state, number in self._distribution().items():
+            values = self._state_values(state)
+            yield {name: values[name] for name in self.kept if name in values}, self._rules_in(state), number
 
-    `states` holds the state behind each value (None: excluded) and `ends` running totals of the combinations;
-    where all values lead to the same state, both are empty and each value has `each` combinations behind it.
-    """
+    def segments(self, line: Line) -> tuple[Segment, ...]:
+        """The parts of a line, gathered by what is decided in them."""
+        if id(line) not in self._segments:
+            self._segments[id(line)] = tuple(self._make_segments(line))
+            self._alive.append(line)
+        return self._segments[id(line)]
 
-    count: int
-    each: int = 0
-    states: tuple[State | None, ...] = ()
-    ends: tuple[int, ...] = ()
+    def num_ways(self, part: Part | Line, values: Values) -> int:
+        """How many fillings a part or line has that is independent of what is open; raises TooEntangled."""
+        if isinstance(part, str | Slot | Word | Sampled):
+            return 1
+        switches = part.switches if isinstance(part, Line) else switches_of(part)
+        if not switches:
+            key = (id(part),)
+        else:
+            key = (id(part), *((name, values[name]) for name in sorted(switches) if name in values))
+        if key not in self._counts:
+            count = self._num_ways(part, values)
+            if count.bit_length() > MAX_COUNT_BITS:
+                raise TooEntangled("there are more than 10^1200 combinations")
+            self._counts[key] = count
+            self._alive.append(part)
+        return self._counts[key]
 
+    # The axes
 
-class _Chain:
-    """Axes in a row, with the state of the exclusions between them.
+    def _leader(self, name: str) -> str:
+        """The name under which an axis is decided: that of the first of those that move together."""
+        return self._group[name][0] if name in self._group else name
 
-    Combinations are counted by state rather than one by one, so counting is exact however long the axes are.
-    `before` names the axes that were decided earlier; `after` weighs each combination by its final state.
-    """
+    def _members(self, leader: str) -> tuple[str, ...]:
+        return self._group.get(leader, (leader,))
 
-    def __init__(
-        self,
-        names: Sequence[str],
-        sizes: Mapping[str, int],
-        rules: Sequence[Mapping[str, frozenset[int]]],
-        *,
-        before: Sequence[str] = (),
-        after: Callable[[State], int] | None = None,
-    ) -> None:
-        self._names = tuple(names)
-        self._sizes = tuple(sizes[name] for name in names)
-        self._rules = rules
-        self._num_before = len(before)
-        self._after = after
-        places = {name: place for place, name in enumerate((*before, *names))}
-        # A rule on an axis that is not here (yet) never matches in full: its last place lies beyond.
-        beyond = len(places)
-        self._first = [min(places.get(name, beyond) for name in rule) for rule in rules]
-        self._last = [max(places.get(name, beyond) for name in rule) for rule in rules]
-        self._steps: dict[tuple[int, State], _Step] = {}
-
-    def count(self, place: int, state: State) -> int:
-        """The number of combinations of the axes from `place` on."""
-        if place == len(self._names):
-            return self._after(state) if self._after else 1
-        return self._step(place, state).count
-
-    def find(self, index: int, state: State, values: dict[str, int]) -> tuple[int, State]:
-        """Take the values that an index stands for; returns what is left of the index, and the final state."""
-        for place, name in enumerate(self._names):
-            step = self._step(place, state)
-            if not step.states:
-                values[name], index = divmod(index, step.each)
+    def _closure(self, names: set[str], *, nested: bool = True) -> set[str]:
+        """Axes with those that they bring along: zipped ones, those that they depend on, those in their values."""
+        found: set[str] = set()
+        left = list(names)
+        while left:
+            name = left.pop()
+            if name in found:
                 continue
-            value = bisect_right(step.ends, index)
-            index -= step.ends[value - 1] if value else 0
-            values[name] = value
-            below = step.states[value]
-            assert below is not None, "an excluded combination has no number"
-            state = below
-        return index, state
+            found.add(name)
+            left += self._members(self._leader(name))
+            for value in self._axis[name].values:
+                left += (axis for axis, _ in value.given)
+                if nested:
+                    left += value.text.anywhere
+        return found
 
-    def _step(self, place: int, state: State) -> _Step:
-        key = (place, state)
-        if key not in self._steps:
-            if len(self._steps) >= MAX_STATES:
-                raise TooEntangled
-            self._steps[key] = self._make_step(place, state)
-        return self._steps[key]
+    def _ordered(self, names: set[str]) -> list[str]:
+        """The axes to decide, as written, but behind those that they depend on."""
+        ordered: list[str] = []
 
-    def _make_step(self, place: int, state: State) -> _Step:
-        name, here = self._names[place], self._num_before + place
-        open_rules = [
-            number
-            for number, rule in enumerate(self._rules)
-            if name in rule and (number in state or self._first[number] == here)
-        ]
-        if not open_rules:
-            each = self.count(place + 1, state)
-            return _Step(each * self._sizes[place], each)
-        matched: dict[int, set[int]] = {}
-        for number in open_rules:
-            for value in self._rules[number][name]:
-                matched.setdefault(value, set()).add(number)
-        unmatched = state.difference(open_rules)
-        states: list[State | None] = [unmatched] * self._sizes[place]
-        for value, numbers in matched.items():
-            is_excluded = any(self._last[number] == here for number in numbers)
-            states[value] = None if is_excluded else unmatched | numbers
-        counts = {below: self.count(place + 1, below) for below in set(states) if below is not None}
-        ends = tuple(accumulate(0 if below is None else counts[below] for below in states))
-        return _Step(ends[-1], 0, tuple(states), ends)
+        def add(name: str) -> None:
+            leader = self._leader(name)
+            if leader in ordered:
+                return
+            for member in self._members(leader):
+                for axis in dict.fromkeys(axis for value in self._axis[member].values for axis, _ in value.given):
+                    if axis not in self.given:
+                        add(axis)
+            if leader not in ordered:
+                ordered.append(leader)
 
+        for axis in self.axes:
+            if axis.name in names:
+                add(axis.name)
+        return ordered
 
-def _indexed(rule: Exclusion, entry: Entry) -> dict[str, frozenset[int]]:
-    """An exclusion with the indices of the values that it names, by their keys or by what was written."""
-    return {
-        axis.name: frozenset(
-            index for index, value in enumerate(axis.values) if {value.key, value.written} & rule[axis.name]
+    def _indexed(self, rule: Exclusion) -> dict[str, frozenset[int]] | None:
+        """A rule by the indices of values; None where it names an axis that is never in play."""
+        if not self.used.union(self.given).issuperset(rule):
+            return None
+        indexed: dict[str, frozenset[int]] = {}
+        for name, words in rule.items():
+            values = self._axis[name].values
+            found = frozenset(index for index, value in enumerate(values) if {value.key, value.written} & words)
+            leader = self._leader(name)
+            indexed[leader] = indexed.get(leader, found) & found
+        return indexed
+
+    def _find_needed(self) -> dict[str, frozenset[str]]:
+        """For each axis, those whose values must be known when it is decided."""
+        return {
+            axis.name: frozenset(self._leader(name) for value in axis.values for name, _ in value.given)
+            for axis in self.axes
+        }
+
+    # The places
+
+    def _make_segments(self, line: Line) -> list[Segment]:
+        segments: list[Segment] = []
+        run: list[Part] = []
+
+        def flush() -> None:
+            if run:
+                switches = any(not isinstance(part, str | Slot | Word) and switches_of(part) for part in run)
+                is_fixed = all(isinstance(part, str | Slot | Word | Sampled) for part in run)
+                segments.append(Run(tuple(run), switches, is_fixed))
+                run.clear()
+
+        for part in line.parts:
+            names = make_mentions(part)
+            open_names = {self._leader(name) for name in names & self.sometimes}
+            if isinstance(part, Slot | Picks | Sampled | Switch) and open_names:
+                flush()
+                first = {part.axis} & self.sometimes if isinstance(part, Slot | Switch) else open_names
+                segments += map(Decide, self._ordered(set(first)))
+            is_open = bool(open_names)
+            if isinstance(part, Switch):
+                is_open = any(each.anywhere & self.sometimes for each in part.lines)
+            if isinstance(part, Fork | Switch | Wrapped) and is_open:
+                flush()
+                segments.append(part)
+            else:
+                run.append(part)
+        flush()
+        return segments
+
+    def _place(self, line: Line, following: _Place) -> _Place:
+        """Where a line begins that is followed by something."""
+        for number, segment in reversed(list(enumerate(self.segments(line)))):
+            key = (id(line), number, id(following))
+            if key not in self._places:
+                self._spend(1)
+                self._places[key] = self._segment_place(segment, following)
+                self._alive += (line, following)
+            following = self._places[key]
+        return following
+
+    def _segment_place(self, segment: Segment, following: _Place) -> _Place:
+        if isinstance(segment, Decide):
+            return self._decide(segment.axis, following)
+        if isinstance(segment, Run):
+            names = frozenset(
+                self._leader(name)
+                for part in segment.parts
+                if segment.switches and not isinstance(part, str)
+                for name in switches_of(part)
+            )
+            return _Place(segment, following, following.open, following.needed | names)
+        if isinstance(segment, Wrapped):
+            return self._place(segment.around, self._place(segment.inner, following))
+        lines = segment.options if isinstance(segment, Fork) else segment.lines
+        names = {self._leader(name) for line in lines for name in line.anywhere & self.sometimes}
+        needed = {self._leader(name) for line in lines for name in line.switches}
+        needed |= {leader for name in names for leader in self._needed[name]}
+        if isinstance(segment, Switch):
+            needed.add(self._leader(segment.axis))
+        return _Place(segment, following, following.open | names, following.needed | needed)
+
+    def _decide(self, leader: str, following: _Place) -> _Place:
+        nested: set[str] = set()
+        needed: set[str] = set()
+        for name in self._members(leader):
+            needed |= self._needed[name]
+            for value in self._axis[name].values:
+                nested |= {self._leader(axis) for axis in value.text.anywhere & self.sometimes}
+        nested = {self._leader(name) for name in self._closure(nested) & self.sometimes} if nested else nested
+        needed |= {need for name in nested for need in self._needed[name]}
+        return _Place(Decide(leader), following, following.open | nested | {leader}, following.needed | needed)
+
+    def _start_state(self, place: _Place) -> State:
+        """What was decided elsewhere, as far as it matters."""
+        facts: set[Fact] = set()
+        for name, index in self.given.items():
+            if name == self._leader(name):
+                added = self._matched(frozenset(facts), name, index)
+                facts = set(added or ()) | {("value", name, index)}
+        return self._kept_facts(facts, place)
+
+    def _kept_facts(self, facts: set[Fact] | State, place: _Place) -> State:
+        """The facts that still matter at a place."""
+        if not facts:
+            return _NOTHING
+        kept: set[Fact] = set()
+        for fact in facts:
+            kind = fact[0]
+            if kind == "value":
+                if fact[1] in place.needed:
+                    kept.add(fact)
+                elif fact[1] in place.open:
+                    kept.add(("is", fact[1]))
+            elif kind == "is":
+                if fact[1] in place.open:
+                    kept.add(fact)
+            elif kind == "part":
+                matched = {other[2] for other in facts if other[0] == "part" and other[1] == fact[1]}
+                if all(name in place.open for name in self._rules[fact[1]] if name not in matched):  # pyright: ignore[reportArgumentType, reportCallIssue]
+                    kept.add(fact)
+            else:
+                kept.add(fact)
+        return frozenset(kept)
+
+    def _matched(self, state: State, leader: str, index: int) -> set[Fact] | None:
+        """The facts about rules once an axis has a value; None where the combination is excluded."""
+        facts = set(state)
+        for number in self._by_axis.get(leader, ()):
+            rule = self._rules[number]
+            parts = {fact for fact in facts if fact[0] == "part" and fact[1] == number}
+            if index not in rule[leader]:
+                facts -= parts
+                continue
+            if len(parts) + 1 < len(rule):
+                facts.add(("part", number, leader))
+            elif number < self._num_exclusions:
+                return None
+            else:
+                facts -= parts
+                facts.add(("all", number))
+        return facts
+
+    # Counting
+
+    def _spend(self, work: int) -> None:
+        self._work += work
+        if self._work > MAX_WORK:
+            raise TooEntangled
+
+    def _solved(self, place: _Place, state: State) -> _Step:
+        self._solve((place, state))
+        return self._steps[id(place), state]
+
+    def _solve(self, start: tuple[_Place, State]) -> int:
+        """The number of combinations from a place on; a stack of what is open instead of recursion."""
+        if start[0] is self._end:
+            return 1
+        open_steps: dict[tuple[int, State], _Step] = {}
+        stack = [start]
+        while stack:
+            place, state = stack[-1]
+            key = (id(place), state)
+            if key in self._steps:
+                stack.pop()
+                continue
+            step = open_steps.get(key)
+            if step is None:
+                step = open_steps[key] = self._make_step(place, state)
+                below = step.choices or (step.following,)
+                missing = [
+                    each
+                    for each in dict.fromkeys(below)
+                    if each is not None and each[0] is not self._end and (id(each[0]), each[1]) not in self._steps
+                ]
+                if missing:
+                    stack += missing
+                    continue
+            self._total(step)
+            self._steps[key] = step
+            stack.pop()
+        return self._steps[id(start[0]), start[1]].count
+
+    def _total(self, step: _Step) -> None:
+        if step.choices:
+            counts = {each: self._known(each) for each in dict.fromkeys(step.choices)}
+            step.ends = tuple(accumulate(counts[each] for each in step.choices))
+            step.count = step.ends[-1]
+        else:
+            step.each = self._known(step.following)
+            step.count = step.num * step.each
+        if step.count.bit_length() > MAX_COUNT_BITS:
+            raise TooEntangled("there are more than 10^1200 combinations")
+
+    def _known(self, where: tuple[_Place, State] | None) -> int:
+        if where is None:
+            return 0
+        return 1 if where[0] is self._end else self._steps[id(where[0]), where[1]].count
+
+    def _make_step(self, place: _Place, state: State) -> _Step:
+        self._spend(1)
+        segment, following = place.segment, place.following
+        assert following is not None
+        if isinstance(segment, Run):
+            values = self._state_values(state) if segment.switches else self.given
+            num = prod(self.num_ways(part, values) for part in segment.parts)
+            return _Step(num, (following, self._kept_facts(state, following)), is_traced=not segment.is_fixed)
+        if isinstance(segment, Fork):
+            starts = [self._place(option, following) for option in segment.options]
+            self._spend(len(starts))
+            return _Step(choices=tuple((start, self._kept_facts(state, start)) for start in starts), is_traced=True)
+        if isinstance(segment, Switch):
+            start = self._place(segment.lines[self._state_values(state)[segment.axis]], following)
+            return _Step(1, (start, self._kept_facts(state, start)))
+        assert isinstance(segment, Decide)
+        return self._decide_step(segment.axis, following, state)
+
+    def _decide_step(self, leader: str, following: _Place, state: State) -> _Step:
+        if leader in self.sometimes and any(fact[0] in ("is", "value") and fact[1] == leader for fact in state):
+            return _Step(1, (following, self._kept_facts(state, following)))
+        axes = [self._axis[name] for name in self._members(leader)]
+        size = len(axes[0].values)
+        is_simple = (
+            leader not in self._by_axis
+            and leader not in following.needed
+            and not any(value.given or value.text.anywhere & self.sometimes for axis in axes for value in axis.values)
         )
-        for axis in entry.axes
-        if axis.name in rule
-    }
+        if is_simple:
+            facts = state | {("is", leader)} if leader in self.sometimes else state
+            return _Step(size, (following, self._kept_facts(facts, following)), axis=leader)
+        self._spend(size)
+        values = self._state_values(state)
+        choices: list[tuple[_Place, State] | None] = []
+        for index in range(size):
+            facts = self._matched(state, leader, index)
+            if facts is None or any(values[name] != need for axis in axes for name, need in axis.values[index].given):
+                choices.append(None)
+                continue
+            start = following
+            for axis in reversed(axes):
+                start = self._place(axis.values[index].text, start) if self._is_nested(axis, index) else start
+            choices.append((start, self._kept_facts(facts | {("value", leader, index)}, start)))
+        return _Step(choices=tuple(choices), axis=leader)
+
+    def _is_nested(self, axis: Axis, index: int) -> bool:
+        return bool(axis.values[index].text.anywhere & self.sometimes)
+
+    def _state_values(self, state: State) -> Values:
+        values = dict(self.given)
+        for kind, leader, index in _triples(state):
+            if kind == "value":
+                values |= dict.fromkeys(self._members(leader), index)
+        return values
+
+    def _num_ways(self, part: Fork | Picks | Switch | Wrapped | Line, values: Values) -> int:
+        if isinstance(part, Line):
+            return prod(self.num_ways(each, values) for each in part.parts)
+        if isinstance(part, Fork):
+            return sum(self.num_ways(option, values) for option in part.options)
+        if isinstance(part, Switch):
+            return self.num_ways(part.lines[values[part.axis]], values)
+        if isinstance(part, Wrapped):
+            return self.num_ways(part.around, values) * self.num_ways(part.inner, values)
+        counts = [self.num_ways(option, values) for option in part.options]
+        return sum(num_picks(counts, size) for size in range(part.low, part.high + 1))
+
+    def _distribution(self) -> Counter[State]:
+        """How many combinations end in each state."""
+        found: dict[tuple[int, State], Counter[State]] = {}
+        stack = [self._start]
+        while stack:
+            place, state = stack[-1]
+            key = (id(place), state)
+            if place is self._end:
+                found[key] = Counter({state: 1})
+            if key in found:
+                stack.pop()
+                continue
+            step = self._steps[key]
+            below = (
+                Counter(each for each in step.choices if each) if step.choices else Counter({step.following: step.num})
+            )
+            missing = [each for each in below if each and (id(each[0]), each[1]) not in found]
+            if missing:
+                stack += missing
+                continue
+            total: Counter[State] = Counter()
+            for each, times in below.items():
+                assert each is not None
+                ends = found[id(each[0]), each[1]]
+                self._spend(len(ends))
+                for state_at_end, number in ends.items():
+                    total[state_at_end] += times * number
+            found[key] = total
+        return found[id(self._start[0]), self._start[1]]
+
+    # Single combinations
+
+    def _note(self, step: _Step, way: int, values: dict[str, int], trace: list[int]) -> None:
+        if step.axis is not None:
+            if step.axis in self._group:
+                values.update(dict.fromkeys(self._group[step.axis], way))
+            else:
+                values[step.axis] = way
+        elif step.is_traced:
+            trace.append(way)
+
+    def _rules_in(self, state: State) -> frozenset[int]:
+        return frozenset(self._numbers[fact[1]] for fact in state if fact[0] == "all")  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+    def _draw_way(self, place: _Place, step: _Step, draws: Draws, values: Values) -> int:
+        """One of the ways at a place, by their weights, or by what is behind each where it has none."""
+        segment = place.segment
+        if isinstance(segment, Run):
+            way = 0
+            for part in segment.parts:
+                way = way * self.num_ways(part, values) + self._draw_part(part, draws, values)
+            return way
+        weights: Sequence[float] = ()
+        if step.axis is not None:
+            axes = [self._axis[name] for name in self._members(step.axis)]
+            weights = [prod(axis.values[way].weight for axis in axes) for way in range(len(axes[0].values))]
+            weights = weights if set(weights) != {1.0} else ()
+        elif isinstance(segment, Fork):
+            weights = segment.weights
+        if not step.choices:
+            return draws.weighted(weights) if weights else draws.below(step.num)
+        if weights:
+            counts = [self._known(each) for each in step.choices]
+            return draws.weighted(
+                [weight if count else 0.0 for weight, count in zip(weights, counts, strict=True)], counts
+            )
+        return bisect_right(step.ends, draws.below(step.count))
+
+    def _draw_part(self, part: Part | Line, draws: Draws, values: Values) -> int:
+        """The number of a filling of a part that is drawn by weights."""
+        if isinstance(part, str | Slot | Word | Sampled):
+            return 0
+        if isinstance(part, Line | Wrapped):
+            way = 0
+            for each in part.parts if isinstance(part, Line) else (part.around, part.inner):
+                way = way * self.num_ways(each, values) + self._draw_part(each, draws, values)
+            return way
+        if isinstance(part, Switch):
+            return self._draw_part(part.lines[values[part.axis]], draws, values)
+        counts = [self.num_ways(option, values) for option in part.options]
+        if isinstance(part, Fork):
+            option = draws.weighted(part.weights, counts) if part.weights else draws.weighted_exactly(counts)
+            return sum(counts[:option]) + self._draw_part(part.options[option], draws, values)
+        size = part.low + draws.below(part.high - part.low + 1)
+        left = list(range(len(counts)))
+        picked: list[tuple[int, int]] = []
+        for _ in range(size):
+            weights = [part.weights[place] if part.weights else 1.0 for place in left]
+            place = left.pop(draws.weighted(weights))
+            picked.append((place, self._draw_part(part.options[place], draws, values)))
+        before = sum(num_picks(counts, smaller) for smaller in range(part.low, size))
+        return before + number_of_picks(counts, picked)
+
+    def drawn(self, part: Fork | Picks, draws: Draws, values: Values) -> int:
+        """The number of a filling of a sampled choice, drawn by its weights."""
+        return self._draw_part(part, draws, values)
 
 
-def _joined(left: Reach, right: Reach) -> Reach:
-    """The reach of two texts that follow each other."""
-    if len(left) == len(right) == 1:
-        ((first, first_count),), ((second, second_count),) = left.items(), right.items()
-        return {first | second: first_count * second_count}
-    if len(left) * len(right) > MAX_REACHES:
-        raise TooEntangled
-    sums: dict[frozenset[str], int] = {}
-    for first, first_count in left.items():
-        for second, second_count in right.items():
-            reached = first | second
-            sums[reached] = sums.get(reached, 0) + first_count * second_count
+def switches_of(part: Part) -> frozenset[str]:
+    """The axes that the shape of a part depends on."""
+    if isinstance(part, str | Slot | Word):
+        return frozenset()
+    if isinstance(part, Sampled):
+        return switches_of(part.inner)
+    if isinstance(part, Switch):
+        return frozenset({part.axis}).union(*(line.switches for line in part.lines))
+    lines = (part.around, part.inner) if isinstance(part, Wrapped) else part.options
+    return frozenset[str]().union(*(line.switches for line in lines))
+
+
+def make_mentions(part: Part) -> frozenset[str]:
+    """The axes that a part mentions."""
+    if isinstance(part, str | Word):
+        return frozenset()
+    if isinstance(part, Slot):
+        return frozenset({part.axis})
+    if isinstance(part, Sampled):
+        return make_mentions(part.inner)
+    if isinstance(part, Switch):
+        return frozenset({part.axis}).union(*(line.anywhere for line in part.lines))
+    lines = (part.around, part.inner) if isinstance(part, Wrapped) else part.options
+    return frozenset[str]().union(*(line.anywhere for line in lines))
+
+
+def has_weights(line: Line) -> bool:
+    """Whether a choice anywhere in a line has weights, but for those in samplers, which draw by themselves."""
+    seen: set[int] = set()
+    stack = [line]
+    while stack:
+        for part in stack.pop().parts:
+            below: Sequence[Line] = ()
+            if isinstance(part, Fork | Picks):
+                if part.weights and len(set(part.weights)) > 1:
+                    return True
+                below = part.options
+            elif isinstance(part, Switch):
+                below = part.lines
+            elif isinstance(part, Wrapped):
+                below = (part.around, part.inner)
+            for each in below:
+                if id(each) not in seen:
+                    seen.add(id(each))
+                    stack.append(each)
+    return False
+
+
+def num_picks(counts: Sequence[int], size: int) -> int:
+    """How many rows of `size` different options there are, each with one of its fillings, in any order."""
+    if size == 0:
+        return 1
+    first = counts[0] if counts else 0
+    if all(count == first for count in counts):
+        if size * max(len(counts), 2).bit_length() > 2 * MAX_COUNT_BITS:
+            raise TooEntangled("there are more than 10^1200 combinations")
+        return perm(len(counts), size) * first**size
+    return _symmetric(counts, size)[size] * perm(size)
+
+
+def _symmetric(counts: Sequence[int], size: int) -> list[int]:
+    """The elementary symmetric polynomials of the counts, up to a degree."""
+    if len(counts) * size > MAX_PICK_WORK:
+        raise TooEntangled("a count over this many options has too many results")
+    sums = [1] + [0] * size
+    for count in counts:
+        for degree in range(size, 0, -1):
+            sums[degree] += sums[degree - 1] * count
     return sums
 
 
-def _reach_after(line: Line, after: Reach) -> Iterator[tuple[int, Reach]]:
-    """By the number of each choice, the reach of everything behind it; `after` is that of what follows the line."""
-    for part in reversed(line.parts):
-        if isinstance(part, Fork):
-            yield part.number, after
-            for option in part.options:
-                yield from _reach_after(option, after)
-            after = _joined(part.reach, after)
-        elif isinstance(part, Slot):
-            after = _joined({part.reached: 1}, after)
+def find_picks(counts: Sequence[int], size: int, number: int) -> list[tuple[int, int]]:
+    """The options in the row of a number below `num_picks`, each with the number of its filling."""
+    left = list(range(len(counts)))
+    picked: list[tuple[int, int]] = []
+    for rest in range(size - 1, -1, -1):
+        for place, blocks in zip(left, _blocks(counts, left, rest), strict=True):
+            if number < blocks * counts[place]:
+                filling, number = divmod(number, blocks)
+                picked.append((place, filling))
+                left.remove(place)
+                break
+            number -= blocks * counts[place]
+    return picked
+
+
+def number_of_picks(counts: Sequence[int], picked: Sequence[tuple[int, int]]) -> int:
+    """The inverse of `find_picks`."""
+    left = list(range(len(counts)))
+    number = 0
+    for rest, (taken, filling) in zip(range(len(picked) - 1, -1, -1), picked, strict=True):
+        for place, blocks in zip(left, _blocks(counts, left, rest), strict=True):
+            if place == taken:
+                number += filling * blocks
+                left.remove(place)
+                break
+            number += blocks * counts[place]
+    return number
+
+
+def _blocks(counts: Sequence[int], left: Sequence[int], rest: int) -> Sequence[int]:
+    """For each option that is left, how many rows of `rest` others can follow one filling of it."""
+    if rest == 0:
+        return [1] * len(left)
+    first = counts[left[0]]
+    if all(counts[place] == first for place in left):
+        return [perm(len(left) - 1, rest) * first**rest] * len(left)
+    sums = _symmetric([counts[place] for place in left], rest)
+    blocks: list[int] = []
+    for place in left:
+        without = 1
+        for degree in range(1, rest + 1):
+            without = sums[degree] - counts[place] * without
+        blocks.append(without * perm(rest))
+    return blocks
+
+
+def _triples(state: State) -> list[tuple[str, str, int]]:
+    return [fact for fact in state if len(fact) == 3]  # pyright: ignore[reportReturnType]

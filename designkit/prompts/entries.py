@@ -8,59 +8,108 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
 from typing import Any, cast
 
 from designkit.documents import Node, describe, suggest, validate
 from designkit.errors import InputRefused, Problem
-from designkit.prompts.schema import PromptDocument, RowDocument
+from designkit.prompts.lines import Axis, Line, Slot, Texts, TooMany, fillings
+from designkit.prompts.schema import PromptDocument, RowDocument, SettingsDocument
+from designkit.prompts.scope import Place, Scope, WrittenAxis, WrittenText, WrittenValue
 from designkit.prompts.seeds import Seeds, parse_seeds
 from designkit.prompts.sources import Source
-from designkit.prompts.template import NAME, Choice, Phrase, Placeholder, Template, Text, parse_template
+from designkit.prompts.template import NAME, Phrase, Template, parse_template, read_weight
+from designkit.prompts.wildcards import FOLDER, Wildcards
 
-BRAND_WORDS = ("brand.name", "brand.style", "brand.avoid")
-MAX_AXIS_VALUES = 10_000
+MAX_SIZES = 1000
 
 CheckSize = Callable[[str], object]
 """Raises InputRefused for a text that names no size."""
 
-_ROW_SETTINGS = frozenset(RowDocument.model_fields) | {"size"}
+_ROW_SETTINGS = frozenset(field.alias or name for name, field in RowDocument.model_fields.items()) | {"size"}
+_TABLE_SETTINGS = _ROW_SETTINGS - {"name", "copy"}
 _FILE_KEYS = frozenset(PromptDocument.model_fields) - _ROW_SETTINGS - {"kind", "brand"}
 _OPTION = re.compile(r"(?:^|\s)(--[a-z][\w-]*)")
+_GRAMMAR = re.compile(r"[{$%\\]|__")
 
 
-@dataclass(frozen=True, slots=True)
-class AxisValue:
-    """One value of an axis: what reports call it, what was written, and what stands in the prompt."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What holds for a variant beside its texts; empty `sizes` mean the model's own size."""
 
-    key: str
-    written: str
-    text: Phrase
+    sizes: tuple[str, ...] = ()
+    seeds: Seeds = field(default_factory=lambda: Seeds((range(1),)))
+    steps: int | None = None
+    guidance: float | None = None
+    scheduler: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """What varies under one name; `is_column` marks a table's column, which has one value in each row."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class When:
+    """What holds only where a condition does; None leaves a setting as it is."""
 
-    name: str
-    values: tuple[AxisValue, ...]
-    is_column: bool = False
+    condition: Exclusion
+    sizes: tuple[str, ...] | None = None
+    seeds: Seeds | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    scheduler: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """One prompt and everything that holds for it; empty `sizes` mean the model's own size."""
+    """One prompt and everything that holds for it; empty `sizes` mean the model's own size.
+
+    `texts` are all its texts with every name looked up. `sizes` are all that its variants can have.
+    """
 
     prompt: Template
     negative: Template
+    texts: Texts = field(default_factory=lambda: Texts({}), repr=False, compare=False)
     axes: tuple[Axis, ...] = ()
     sizes: tuple[str, ...] = ()
     seeds: Seeds = field(default_factory=lambda: Seeds((range(1),)))
     steps: int | None = None
     guidance: float | None = None
     scheduler: str | None = None
+    when: tuple[When, ...] = ()
     line: int | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """What holds for its variants where nothing depends on their choices."""
+        return Settings(
+            sizes=self.sizes, seeds=self.seeds, steps=self.steps, guidance=self.guidance, scheduler=self.scheduler
+        )
+
+    @property
+    def varies_settings(self) -> bool:
+        """Whether the settings of its variants depend on their choices."""
+        return bool(self.when) or any(key.startswith("sizes.") for key in self.texts.lines)
+
+    @property
+    def has_copy(self) -> bool:
+        """Whether texts are to be set on its pictures."""
+        return any(key.startswith("copy.") for key in self.texts.lines)
+
+    @property
+    def all_sizes(self) -> tuple[str, ...]:
+        """Every size that one of its variants can have."""
+        return tuple(dict.fromkeys((*self.sizes, *(size for rule in self.when for size in rule.sizes or ()))))
+
+    def settings_for(self, sizes: tuple[str, ...], rules: frozenset[int]) -> Settings:
+        """What holds for a variant with these sizes (none: those of the entry), where rules of `when` hold."""
+        if not sizes and not rules:
+            return self.settings
+        settings = replace(self.settings, sizes=tuple(dict.fromkeys(sizes)) or self.sizes)
+        for number in sorted(rules):
+            rule = self.when[number]
+            names = ("sizes", "seeds", "steps", "guidance", "scheduler")
+            changes: dict[str, Any] = {name: value for name in names if (value := getattr(rule, name)) is not None}
+            settings = replace(settings, **changes)
+        return settings
 
 
 Exclusion = Mapping[str, frozenset[str]]
@@ -74,6 +123,7 @@ class Reading:
     entries: list[Entry] = field(default_factory=list[Entry])
     axes: tuple[Axis, ...] = ()
     exclude: tuple[Exclusion, ...] = ()
+    zipped: tuple[tuple[str, ...], ...] = ()
     problems: list[Problem] = field(default_factory=list[Problem])
     warnings: list[Problem] = field(default_factory=list[Problem])
 
@@ -81,6 +131,9 @@ class Reading:
 def read_entries(source: Source, document: PromptDocument | None, check_size: CheckSize | None) -> Reading:
     """Read every row of a source. `document` is its checked form, None where that failed (rows are read still)."""
     return _Reader(source, document or PromptDocument(), check_size).read()
+
+
+_NO_TEXT = Phrase(())
 
 
 class _Reader:
@@ -93,42 +146,66 @@ class _Reader:
         self.templates: dict[str, Template] = {}
         self.checked_sizes: set[tuple[str, int | None]] = set()
         self.used_names: set[str] = set()
-        self.words = BRAND_WORDS if self.root.get("brand") else ()
+        self.exclude_names: dict[str, set[str]] = {}
+        self.conditions: list[tuple[str, str, Node, frozenset[str]]] = []
+        self.scopes: dict[object, Scope] = {}
+        self.written_axes: tuple[WrittenAxis, ...] = ()
+        self.wildcards = Wildcards(self.find_wildcards())
 
     def read(self) -> Reading:
         """Everything, file first, then row by row."""
-        self.result.axes = self.read_axes()
-        self.exclude_names = dict[str, set[str]]()
-        for axis in self.result.axes:
+        self.written_axes = self.read_axes()
+        for axis in self.written_axes:
             self.note_values(axis)
+        self.read_zip()
+        when = self.read_when()
         for row in self.source.rows:
-            entry = self.read_row(row)
+            entry = self.read_row(row, when)
             if entry is not None:
                 self.result.entries.append(entry)
+        if self.result.entries:
+            self.result.axes = tuple(axis for axis in self.result.entries[0].axes if not axis.is_column)
         self.result.exclude = tuple(self.read_exclude())
+        self.check_conditions()
         self.warn_unused()
-        self.result.problems = list(dict.fromkeys(self.result.problems))
+        problems = [*self.result.problems, *self.wildcards.problems]
+        self.result.problems = list(dict.fromkeys(problems))
         return self.result
 
     def report(self, node: Node, code: str, message: str, *, key: str | None = None, fix: str | None = None) -> None:
         """Note a mistake."""
         self.result.problems.append(node.problem(code, message, key=key, fix=fix))
 
+    def find_wildcards(self) -> Path | None:
+        """The folder of wildcards: the one that the file names, or `wildcards/` beside it."""
+        here = self.source.path.parent if self.source.path else Path()
+        node = self.root.get("wildcards")
+        if node is None or not isinstance(node.value, str):
+            return here / FOLDER
+        folder = here / node.value
+        if not folder.is_dir():
+            message, fix = f"there is no folder {folder}", "check the path; it is relative to this file"
+            self.report(node, "missing-wildcards", message, key="wildcards", fix=fix)
+        return folder
+
     # Axes
 
-    def read_axes(self) -> tuple[Axis, ...]:
+    def read_axes(self) -> tuple[WrittenAxis, ...]:
         """The axes of the document, in the order in which they were written."""
         node = self.root.get("axes")
-        axes: list[Axis] = []
+        axes: list[WrittenAxis] = []
         for name, below in node.items() if node else ():
             key = f"axes.{name}"
+            place = Place(below, "", key)
             if not re.fullmatch(NAME, name) or "__" in name:
                 message = f"{name!r} cannot be the name of an axis"
                 self.report(below, "axis-name", message, key=key, fix="use letters, digits and single _ or -")
             elif isinstance(below.value, tuple):
-                axes.append(Axis(name, tuple(self.listed_values(below, key))))
+                axes.append(WrittenAxis(name, tuple(self.listed_values(below, key)), place))
             elif isinstance(below.value, Mapping):
-                axes.append(Axis(name, tuple(self.keyed_values(below, key))))
+                axes.append(WrittenAxis(name, tuple(self.keyed_values(below, key)), place))
+            elif isinstance(below.value, str) and _GRAMMAR.search(below.value):
+                axes.append(WrittenAxis(name, tuple(self.values(None, below, below.value, key)), place))
             elif below.value is not None:
                 message = f"an axis needs a list of values, found {describe(below)}"
                 self.report(
@@ -138,7 +215,7 @@ class _Reader:
                 self.report(below, "axis-values", "the axis has no values", key=key, fix="write at least one value")
         return tuple(axes)
 
-    def listed_values(self, node: Node, key: str) -> Iterator[AxisValue]:
+    def listed_values(self, node: Node, key: str) -> Iterator[WrittenValue]:
         """The values of `[first, second]`, each its own key."""
         seen: set[str] = set()
         for item in node.value or ():
@@ -151,9 +228,9 @@ class _Reader:
                 self.report(item, "duplicate-value", f"{describe(item)} is given twice", key=key, fix="keep one")
             else:
                 seen.add(item.value)
-                yield from self.values(item.value, item, item.value, key)
+                yield from self.values(None, item, item.value, key)
 
-    def keyed_values(self, node: Node, key: str) -> Iterator[AxisValue]:
+    def keyed_values(self, node: Node, key: str) -> Iterator[WrittenValue]:
         """The values of `{key: value}`."""
         for name, item in node.items():
             if isinstance(item.value, str):
@@ -162,30 +239,53 @@ class _Reader:
                 fix = "put text that begins with { or [ in quotes"
                 self.report(item, "axis-values", "a value must be text", key=f"{key}.{name}", fix=fix)
 
-    def values(self, name: str, node: Node, written: str, key: str) -> Iterator[AxisValue]:
-        """One written value as the values that its `{a|b}` choices make of it."""
-        template = self.template(node, written, key)
-        for placeholder in template.tree.placeholders():
-            if placeholder.name in BRAND_WORDS:
-                self.check_placeholder(node, template, placeholder, key, names=())
-            else:
-                message = f"a value cannot hold another axis: {{{placeholder.name}}}"
-                fix = r"put the axis into the prompt, or write \{ and \} for plain braces"
-                self.report(self.at(node, template, placeholder.start), "axis-in-value", message, key=key, fix=fix)
-        if _num_texts(template.tree) > MAX_AXIS_VALUES:
-            message = f"the choices in it make more than {MAX_AXIS_VALUES:,} values"
-            self.report(node, "axis-values", message, key=key, fix="use several axes")
-            return
-        for text in _texts(template.tree):
-            yield AxisValue(name, written, text)
+    def values(self, name: str | None, node: Node, written: str, key: str) -> Iterator[WrittenValue]:
+        """One written value, with its weight in front of it; `name` None where it is its own key."""
+        weight, text = read_weight(written)
+        text = written if weight is None else text.strip()
+        number = 1.0 if weight is None else weight
+        is_keyed = name is not None
+        key_of_value = text if name is None else name
+        yield WrittenValue(key_of_value, self.template(node, text, key), Place(node, text, key), number, is_keyed)
+
+    def read_zip(self) -> None:
+        """The axes that move together, each with as many values as the others."""
+        axes = {axis.name: axis for axis in self.written_axes}
+        seen: set[str] = set()
+        for number, group in enumerate(self.document.zip, 1):
+            node = self.root.get("zip") or self.root
+            groups = [item for item in _items(node) if isinstance(item.value, tuple)]
+            node = groups[number - 1] if len(groups) >= number else node
+            known = True
+            for name in group:
+                if name not in axes:
+                    fix = suggest(name, list(axes))
+                    self.report(node, "unknown-axis", f"{name!r} is not an axis of this file", key="zip", fix=fix)
+                elif name in seen:
+                    self.report(node, "zip", f"{name} is zipped twice", key="zip", fix="name each axis once")
+                known = known and name in axes and name not in seen
+                seen.add(name)
+            if not known:
+                continue
+            if len(group) < 2:
+                self.report(node, "zip", "one axis alone cannot be zipped", key="zip", fix="name at least two axes")
+                continue
+            sizes = {name: len(axes[name].values) for name in group}
+            if len(set(sizes.values())) > 1:
+                counts = ", ".join(f"{name} has {size}" for name, size in sizes.items())
+                fix = "give them equally many values"
+                self.report(node, "zip", f"zipped axes need equally many values: {counts}", key="zip", fix=fix)
+                continue
+            self.result.zipped += (tuple(group),)
 
     # Rows
 
-    def read_row(self, row: Node) -> Entry | None:
+    def read_row(self, row: Node, when: tuple[When, ...]) -> Entry | None:
         """The entry of one row."""
+        names = _TABLE_SETTINGS if self.source.is_table else _ROW_SETTINGS
         settings, columns = dict[str, Node](), dict[str, Node]()
         for key, node in row.items():
-            (settings if key in _ROW_SETTINGS else columns)[key] = node
+            (settings if key in names else columns)[key] = node
         if "size" in settings:
             settings.setdefault("sizes", settings.pop("size"))
         empty = [key for key, node in settings.items() if node.value in ("", None) and self.source.is_table]
@@ -198,32 +298,76 @@ class _Reader:
                 self.result.problems += checked
             else:
                 valid = checked
-        axes = self.result.axes + tuple(self.read_columns(columns))
-        names = [axis.name for axis in axes]
-        prompt = self.read_prompt("prompt", settings.get("prompt") or self.root.get("prompt"), row, names)
-        negative = self.read_prompt("negative", settings.get("negative") or self.root.get("negative"), row, names)
-        sizes = self.read_sizes(settings.get("sizes") or self.root.get("sizes"))
+        elif not isinstance(read := validate(RowDocument, row), list):
+            valid = read  # its mistakes are found with those of the document
+        own = tuple(self.read_columns(columns)) if self.source.is_table else ()
+        written = list(self.read_texts(settings, row))
+        node = settings.get("sizes") or self.root.get("sizes")
+        is_open = any(isinstance(item.value, str) and _GRAMMAR.search(item.value) for item in _items(node))
+        if is_open:
+            for number, item in enumerate(_items(node)):
+                if isinstance(item.value, str):
+                    written.append(self.text(f"sizes.{number}", item, item.value))
+        scope = self.scope(own, written)
+        texts = scope.texts(written)
+        axes = self.axes(scope, own)
+        sizes = self.open_sizes(texts, axes, node) if is_open else self.read_sizes(node)
         seeds = self.read_seeds(settings.get("seeds"), settings.get("seed"), valid)
-        if prompt is None or negative is None:
+        if scope.problems:
+            self.result.problems += scope.problems
+            self.scopes.clear()
+        if not written or written[0].key != "prompt":
             return None
         model = self.document.model
+        templates = {text.key: text.template for text in written}
         return Entry(
-            prompt=prompt,
-            negative=negative,
+            prompt=templates["prompt"],
+            negative=templates["negative"] if "negative" in templates else Template("", _NO_TEXT),
+            texts=texts,
             axes=axes,
             sizes=sizes,
             seeds=seeds,
             steps=valid.steps if valid.steps is not None else model.steps,
             guidance=valid.guidance if valid.guidance is not None else model.guidance,
             scheduler=valid.scheduler or model.scheduler,
+            when=when,
             line=row.line,
         )
 
-    def read_columns(self, columns: Mapping[str, Node]) -> Iterator[Axis]:
+    def scope(self, own: tuple[WrittenAxis, ...], written: Sequence[WrittenText]) -> Scope:
+        """What the names in a row's texts mean; rows that share it read their wildcards and axes once."""
+        variables = tuple(text.template.source for text in written if any(text.template.tree.assignments()))
+        # Where the name of a wildcard depends on a column, so does what it means.
+        looks_up = any(re.search(r"__[^\n]*[{$]", text.template.source) for text in written)
+        is_own = own and (looks_up or any(not value.template.tree.is_text() for axis in own for value in axis.values))
+        key = (tuple(axis.name for axis in own), variables, own if is_own else None)
+        if key not in self.scopes:
+            axes = (*self.written_axes, *own)
+            has_brand = self.root.get("brand") is not None
+            self.scopes[key] = Scope(axes, written, has_brand=has_brand, wildcards=self.wildcards)
+        return self.scopes[key]
+
+    def axes(self, scope: Scope, own: tuple[WrittenAxis, ...]) -> tuple[Axis, ...]:
+        """The axes of a row: those of the file, its columns, and its variables that are chosen once."""
+        axes = scope.axes(own)
+        self.used_names |= scope.used
+        for axis in axes:
+            known = self.exclude_names.setdefault(axis.name, set())
+            if len(known) < len(axis.values) or axis.is_column:
+                known.update(value.key for value in axis.values)
+        for group in self.result.zipped:
+            by_name = {axis.name: axis for axis in axes}
+            sizes = {len(by_name[name].values) for name in group if name in by_name}
+            if len(sizes) > 1:
+                node, fix = self.root.get("zip") or self.root, "write each value out"
+                self.report(node, "zip", "the values of zipped axes cannot hold choices", key="zip", fix=fix)
+        return axes
+
+    def read_columns(self, columns: Mapping[str, Node]) -> Iterator[WrittenAxis]:
         """The columns of a row that are axes, each with the row's one value."""
         for name, node in columns.items():
             near = name.casefold()
-            if near in _ROW_SETTINGS and name != near:
+            if near in _TABLE_SETTINGS and name != near:
                 message = f"unknown column {name!r}"
                 self.report(node, "column-name", message, key=name, fix=f"write it as {near!r}, or rename the column")
             elif not re.fullmatch(NAME, name) or "__" in name:
@@ -233,49 +377,51 @@ class _Reader:
                 message = "a value must be text or a number, not a list or an object"
                 self.report(node, "axis-values", message, key=name, fix="give each value a row of its own")
             else:
-                axis = Axis(name, tuple(self.values(node.value, node, node.value, name)), is_column=True)
+                place = Place(node, node.value, name)
+                value = WrittenValue(node.value, self.template(node, node.value, name), place, is_keyed=True)
+                axis = WrittenAxis(name, (value,), place, is_column=True)
                 self.note_values(axis)
                 yield axis
 
-    def read_prompt(self, key: str, node: Node | None, row: Node, names: Sequence[str]) -> Template | None:
-        """The prompt or negative prompt of a row; None where it has none that can be read."""
-        if node is None:
-            if key == "negative":
-                return Template("", Phrase(()))
-            fix = "add a column \"prompt\", or --set 'prompt=...'" if self.source.is_table else 'write prompt: "..."'
-            place = Node(value=None, file=self.source.place, line=self.root.line)
-            self.report(place, "missing", "there is no prompt", key=key, fix=fix)
-            return None
-        if not isinstance(node.value, str):
-            return None
-        template = self.template(node, node.value, key)
-        if not node.value.strip() and key == "prompt":
+    def read_texts(self, settings: Mapping[str, Node], row: Node) -> Iterator[WrittenText]:
+        """The texts of a row, its prompt first; no prompt where it has none that can be read."""
+        for key in ("prompt", "negative"):
+            node = settings.get(key) or self.root.get(key)
+            if node is None and key == "prompt":
+                fix = (
+                    "add a column \"prompt\", or --set 'prompt=...'" if self.source.is_table else 'write prompt: "..."'
+                )
+                place = Node(
+                    value=None, file=self.source.place, line=self.root.line if self.source.is_table else row.line
+                )
+                self.report(place, "missing", "there is no prompt", key=key, fix=fix)
+            elif node is not None and isinstance(node.value, str):
+                self.check_prompt(node, node.value, key)
+                yield self.text(key, node, node.value)
+            if key == "prompt" and (node is None or not isinstance(node.value, str)):
+                return
+        copy = settings.get("copy") or self.root.get("copy")
+        extra = [(f"copy.{name}", node) for name, node in copy.items()] if copy else []
+        name = (settings.get("name") if not self.source.is_table else None) or self.root.get("name")
+        extra += [("name", name)] if name else []
+        for key, node in extra:
+            if isinstance(node.value, str):
+                yield self.text(key, node, node.value)
+
+    def text(self, key: str, node: Node, written: str) -> WrittenText:
+        """A text of a row."""
+        name = key.partition(".")[0] if key.startswith("sizes") else key
+        return WrittenText(key, self.template(node, written, name), Place(node, written, name))
+
+    def check_prompt(self, node: Node, written: str, key: str) -> None:
+        """Report an empty prompt, and options that belong on a command line."""
+        if not written.strip() and key == "prompt":
             self.report(node, "empty-prompt", "the prompt is empty", key=key, fix="write what is to be seen")
-        for placeholder in template.tree.placeholders():
-            self.check_placeholder(node, template, placeholder, key, names=names)
-        option = _OPTION.search(node.value)
+        option = _OPTION.search(written)
         if option:
             message = f"{option[1]} is read as part of the prompt, not as an option"
             fix = "set it in a .yaml file, in a column of a .csv file, or with --set"
             self.result.warnings.append(node.problem("option-in-prompt", message, key=key, fix=fix))
-        return template
-
-    def check_placeholder(
-        self, node: Node, template: Template, placeholder: Placeholder, key: str, *, names: Sequence[str]
-    ) -> None:
-        """Report a placeholder that stands for nothing."""
-        name = placeholder.name
-        self.used_names.add(name)
-        if name in names or name in self.words:
-            return
-        node = self.at(node, template, placeholder.start)
-        if name in BRAND_WORDS:
-            fix = "add a line 'brand: FOLDER'"
-            self.report(node, "no-brand", f"{{{name}}} needs a brand, and the file names none", key=key, fix=fix)
-        else:
-            known = [*names, *self.words]
-            advice = suggest(name, known) if known else r"define it under axes, or write \{ and \} for plain braces"
-            self.report(node, "unknown-axis", f"{{{name}}} is not an axis of this file", key=key, fix=advice)
 
     # Settings
 
@@ -296,7 +442,48 @@ class _Reader:
                     self.report(item, problem.code, problem.message, key="sizes", fix=problem.fix)
         return tuple(dict.fromkeys(sizes))
 
-    def read_seeds(self, seeds: Node | None, seed: Node | None, valid: RowDocument) -> Seeds:
+    def open_sizes(self, texts: Texts, axes: Sequence[Axis], node: Node | None) -> tuple[str, ...]:
+        """Every size that sizes with `{axis}` in them can become, each checked."""
+        values = {axis.name: axis for axis in axes}
+        names: list[str] = []
+        try:
+            for key, line in texts.lines.items():
+                if key.startswith("sizes."):
+                    names += _all_texts(line, values, MAX_SIZES)
+        except TooMany:
+            place = node or self.root
+            fix = "use axes with fewer values in them"
+            self.report(place, "sizes", f"there are more than {MAX_SIZES:,} sizes", key="sizes", fix=fix)
+            return ()
+        items = [Node(value=name, file=node.file, line=node.line) for name in dict.fromkeys(names)] if node else []
+        return self.read_sizes(Node(value=tuple(items), file=self.source.place))
+
+    def read_when(self) -> tuple[When, ...]:
+        """The settings that hold only where a condition does."""
+        rules: list[When] = []
+        items = _items(self.root.get("when"))
+        for number, document in enumerate(self.document.when):
+            node = items[number] if number < len(items) else self.root
+            condition = node.get("if") or node
+            seeds = None
+            if document.seeds is not None or document.seed is not None:
+                seeds = self.read_seeds(node.get("seeds"), node.get("seed"), document)
+            rules.append(
+                When(
+                    condition=self.read_condition(condition, "when"),
+                    sizes=self.read_sizes(node.get("sizes")) if document.sizes else None,
+                    seeds=seeds,
+                    steps=document.steps,
+                    guidance=document.guidance,
+                    scheduler=document.scheduler,
+                )
+            )
+            if len(node.value if isinstance(node.value, Mapping) else ()) < 2:
+                fix = "add what holds there, such as steps: 30"
+                self.report(node, "when", "this condition sets nothing", key="when", fix=fix)
+        return tuple(rules)
+
+    def read_seeds(self, seeds: Node | None, seed: Node | None, valid: SettingsDocument) -> Seeds:
         """The seeds of a row: its own, or those of the file."""
         node = seeds or self.root.get("seeds")
         base = valid.seed if valid.seed is not None else self.document.seed
@@ -318,36 +505,47 @@ class _Reader:
     def read_exclude(self) -> Iterator[Exclusion]:
         """The combinations that are not made, with unknown axes and values reported."""
         for rule in _items(self.root.get("exclude")):
-            if not isinstance(rule.value, Mapping):
-                continue
-            if not rule.value:
-                fix = "write {axis: value}, or remove it"
-                self.report(rule, "exclude", "this combination is empty", key="exclude", fix=fix)
-            parts: dict[str, frozenset[str]] = {}
-            for name, node in rule.items():
-                known = self.exclude_names.get(name)
-                if known is None:
-                    message, fix = f"{name!r} is not an axis of this file", suggest(name, list(self.exclude_names))
-                    self.report(node, "unknown-axis", message, key=f"exclude.{name}", fix=fix)
-                    continue
-                words = [item.value for item in _items(node) if isinstance(item.value, str)]
-                for word in words:
-                    if word not in known:
-                        message, fix = f"{word!r} is not a value of {name}", suggest(word, sorted(known))
-                        self.report(node, "unknown-value", message, key=f"exclude.{name}", fix=fix)
-                parts[name] = frozenset(words)
-            yield parts
+            if isinstance(rule.value, Mapping):
+                yield self.read_condition(rule, "exclude")
 
-    def note_values(self, axis: Axis) -> None:
-        """Remember what `exclude` may name."""
+    def read_condition(self, rule: Node, key: str) -> Exclusion:
+        """A combination of values, with unknown axes and values reported once all entries are read."""
+        if not rule.value:
+            self.conditions.append((key, "", rule, frozenset()))
+        parts: dict[str, frozenset[str]] = {}
+        for name, node in rule.items():
+            words = frozenset(item.value for item in _items(node) if isinstance(item.value, str))
+            self.conditions.append((key, name, node, words))
+            parts[name] = words
+        return parts
+
+    def check_conditions(self) -> None:
+        """Report axes and values that conditions name and that do not exist."""
+        for key, name, node, words in self.conditions:
+            if not name:
+                fix = "write {axis: value}, or remove it"
+                self.report(node, key, "this combination is empty", key=key, fix=fix)
+                continue
+            known = self.exclude_names.get(name)
+            if known is None:
+                message, fix = f"{name!r} is not an axis of this file", suggest(name, list(self.exclude_names))
+                self.report(node, "unknown-axis", message, key=f"{key}.{name}", fix=fix)
+                continue
+            for word in sorted(words - known):
+                message, fix = f"{word!r} is not a value of {name}", suggest(word, sorted(known))
+                self.report(node, "unknown-value", message, key=f"{key}.{name}", fix=fix)
+
+    def note_values(self, axis: WrittenAxis) -> None:
+        """Remember what conditions may name."""
         known = self.exclude_names.setdefault(axis.name, set())
         for value in axis.values:
-            known.update((value.key, value.written))
+            known.update((value.key, value.template.source))
 
     def warn_unused(self) -> None:
         """Warn of axes that no prompt uses: they multiply nothing."""
-        for axis in self.result.axes:
-            if axis.name not in self.used_names:
+        zipped = {name for group in self.result.zipped if self.used_names.intersection(group) for name in group}
+        for axis in self.written_axes:
+            if axis.name not in self.used_names | zipped:
                 node = self.root.get("axes", axis.name) or self.root
                 message, fix = "no prompt uses this axis", f"write {{{axis.name}}} in the prompt, or remove the axis"
                 self.result.warnings.append(node.problem("unused-axis", message, key=f"axes.{axis.name}", fix=fix))
@@ -366,18 +564,11 @@ class _Reader:
             return self.templates[written]
         template, mistakes = parse_template(written)
         for mistake in mistakes:
-            place = self.at(node, template, mistake.start)
-            self.report(place, "template", mistake.message, key=key, fix=mistake.fix)
+            place = Place(node, written, key)
+            self.result.problems.append(place.problem(mistake.start, "template", mistake.message, mistake.fix))
         if not mistakes:
             self.templates[written] = template
         return template
-
-    def at(self, node: Node, template: Template, offset: int) -> Node:
-        """The place of an offset in a text that may run over several lines."""
-        line = node.line
-        if node.text_line is not None and node.text_line != node.line:
-            line = node.text_line + template.source.count("\n", 0, offset)
-        return Node(value=None, file=node.file, line=line)
 
 
 def _items(node: Node | None) -> tuple[Node, ...]:
@@ -392,22 +583,18 @@ def _is_text(value: Any) -> bool:
     return all(isinstance(item, str) for item in values)
 
 
-def _num_texts(phrase: Phrase) -> int:
-    count = 1
-    for part in phrase.parts:
-        if isinstance(part, Choice):
-            count *= sum(map(_num_texts, part.options))
-    return count
-
-
-@lru_cache(maxsize=4096)
-def _texts(phrase: Phrase) -> tuple[Phrase, ...]:
-    """Every text that the choices of a phrase make, the leftmost choice varying slowest."""
-    texts: list[tuple[Text | Placeholder, ...]] = [()]
-    for part in phrase.parts:
-        if isinstance(part, Choice):
-            options = [text.parts for option in part.options for text in _texts(option)]
-            texts = [(*before, *option) for before in texts for option in options]  # pyright: ignore[reportAssignmentType]
-        else:
-            texts = [(*before, part) for before in texts]
-    return tuple(Phrase(text) for text in texts)
+def _all_texts(line: Line, axes: Mapping[str, Axis], limit: int) -> Iterator[str]:
+    """Every text that a line can become, whatever is chosen; raises TooMany."""
+    for filling in fillings(line, limit):
+        each: list[list[str]] = []
+        count = 1
+        for part in filling.parts:
+            if isinstance(part, str):
+                each.append([part])
+            elif isinstance(part, Slot):
+                values = axes[part.axis].values if part.axis in axes else ()
+                each.append([text for value in values for text in _all_texts(value.text, axes, limit)])
+            count *= len(each[-1]) if each else 1
+            if count > limit:
+                raise TooMany
+        yield from ("".join(texts) for texts in product(*each))

@@ -8,29 +8,41 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 from designkit.errors import InputRefused, Problem
-from designkit.prompts.combinations import Combination, Fork, Line, Slot, Space, TooEntangled
-from designkit.prompts.entries import AxisValue, Entry
+from designkit.prompts.combinations import Combination, Rules, Space, TooEntangled
+from designkit.prompts.draws import Draws
+from designkit.prompts.entries import Entry, Settings
 from designkit.prompts.file import PromptFile
+from designkit.prompts.filling import Filling
+from designkit.prompts.lines import Line, Word
 from designkit.prompts.sampling import sample_positions, sample_size
-from designkit.prompts.template import Choice, Phrase, Placeholder, Text
+
+MAX_COPIES = 1000
+"""The most sets of copy texts that one picture may have."""
+
+COPY = "copy."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variant:
     """One filled-in prompt; `choices` holds the key of the value taken on each axis.
 
-    A choice `{a|b}` is an axis without a name: its key is its number in order of appearance, from "1".
-    `entry` is the index of the file's entry that it was made from.
+    A choice `{a|b}` is an axis without a name: its key is its number in order of appearance, from "1"; wildcards
+    and variables have their names. `entry` is the index of the file's entry that it was made from, `settings`
+    what holds for this variant. `name` begins the names of its files, if the entry has a pattern for them.
+    `copies` are the sets of texts that are to be set on the picture, which do not change it.
     """
 
     prompt: str
     negative: str
     choices: Mapping[str, str]
     entry: int = 0
+    settings: Settings = field(default_factory=Settings, compare=False)
+    name: str = ""
+    copies: tuple[Mapping[str, str], ...] = ()
 
 
 def count_variants(file: PromptFile) -> int:
@@ -59,8 +71,20 @@ class Expansion:
 
     def sample(self, words: Mapping[str, str]) -> Iterator[Variant]:
         """The variants that the file's `sample` takes, one by one."""
-        for position in sample_positions(self.total, self.file.sample):
+        for position in self.positions():
             yield self.variant(position, words)
+
+    def positions(self) -> Iterator[int]:
+        """The positions that the file's `sample` takes, each once; at random by the weights that are written."""
+        sample = self.file.sample
+        if sample.method != "random" or not self.is_weighted or sample_size(self.total, sample) == self.total:
+            return sample_positions(self.total, sample)
+        return self._weighted_positions()
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether some variants are to be drawn more often than others."""
+        return any(space.is_weighted for space in self._spaces.values())
 
     def entry_at(self, position: int) -> int:
         """The index of the entry that the variant at a position belongs to."""
@@ -71,84 +95,148 @@ class Expansion:
         index = self.entry_at(position)
         entry = self.file.entries[index]
         if _is_plain(entry):
-            filling = _Filling(entry, Combination({}, {}), words)
-            prompt, negative = filling.phrase(entry.prompt.tree), filling.phrase(entry.negative.tree)
-        else:
-            space = self._space(entry)
-            filling = _Filling(entry, space[position - (self._ends[index - 1] if index else 0)], words)
-            prompt, negative = filling.line(space.prompt), filling.line(space.negative)
-        return Variant(prompt=prompt.strip(), negative=negative.strip(), choices=filling.choices(), entry=index)
+            prompt, negative = (_plain_text(entry.texts.lines[key], words) for key in ("prompt", "negative"))
+            name = _plain_text(entry.texts.lines["name"], words) if "name" in entry.texts.lines else ""
+            copies = self._copies(entry, None, Combination({}, ()), words) if entry.has_copy else ()
+            return Variant(
+                prompt=prompt.strip(),
+                negative=negative.strip(),
+                choices={},
+                entry=index,
+                settings=entry.settings,
+                name=name.strip(),
+                copies=copies,
+            )
+        space = self._space(entry)
+        number = position - (self._ends[index - 1] if index else 0)
+        combination = space[number]
+        key = None
+        if entry.texts.has_samplers:
+            # What is sampled depends on everything else that was chosen, so that it stays when others are added.
+            draft = Filling(space, entry.axes, combination, words)
+            before = [draft.line(line) for line in space.lines]
+            key = f"{self.file.sample.seed} {sorted(draft.choices(entry.texts.labels).items())} {before}"
+        filling = Filling(space, entry.axes, combination, words, number=number, key=key)
+        prompt, negative, *sizes = [filling.line(line) for line in space.lines]
+        name = filling.line(entry.texts.lines["name"]) if "name" in entry.texts.lines else ""
+        return Variant(
+            prompt=prompt.strip(),
+            negative=negative.strip(),
+            choices=filling.choices(entry.texts.labels),
+            entry=index,
+            settings=entry.settings_for(tuple(sizes), combination.rules),
+            name=name.strip(),
+            copies=self._copies(entry, space, combination, words) if entry.has_copy else (),
+        )
+
+    def settings_counts(self) -> Iterator[tuple[Settings, int]]:
+        """How many variants of the full list there are for each set of settings."""
+        for entry, count in zip(self.file.entries, self.counts, strict=True):
+            space = None if _is_plain(entry) else self._space(entry)
+            if space is None or not entry.varies_settings:
+                yield entry.settings, count
+                continue
+            try:
+                classes = [(dict(values), rules, number) for values, rules, number in space.classes()]
+            except TooEntangled:
+                raise InputRefused(self._entangled(entry, "")) from None
+            for values, rules, number in classes:
+                filling = Filling(space, entry.axes, Combination(values, (), rules), {})
+                sizes = tuple(filling.line(line) for line in space.lines[2:])
+                yield entry.settings_for(sizes, rules), number
+
+    def _weighted_positions(self) -> Iterator[int]:
+        """Positions drawn by weight, without repetition; when the likely ones are used up, the others follow."""
+        size, seed = sample_size(self.total, self.file.sample), self.file.sample.seed
+        seen: set[int] = set()
+        draws = Draws(f"sample {seed}")
+        num_vain = 0
+        while len(seen) < size and num_vain < 100 + 10 * size:
+            index = bisect_right(self._ends, draws.below(self.total))
+            entry = self.file.entries[index]
+            position = self._ends[index - 1] if index else 0
+            position += 0 if _is_plain(entry) else self._space(entry).draw(draws)
+            if position in seen:
+                num_vain += 1
+                continue
+            seen.add(position)
+            yield position
+        if len(seen) < size:
+            rest = sample_positions(self.total, replace(self.file.sample, count=None))
+            for position in rest:
+                if position not in seen:
+                    seen.add(position)
+                    yield position
+                if len(seen) == size:
+                    return
+
+    def _copies(
+        self, entry: Entry, space: Space | None, combination: Combination, words: Mapping[str, str]
+    ) -> tuple[Mapping[str, str], ...]:
+        """The sets of copy texts of one picture: one for each combination of the axes that only they use."""
+        lines = {key.removeprefix(COPY): line for key, line in entry.texts.lines.items() if key.startswith(COPY)}
+        try:
+            copies = Space(entry.axes, tuple(lines.values()), self._rules(entry), given=combination.values)
+        except TooEntangled:
+            raise InputRefused(self._entangled(entry, "")) from None
+        if copies.count > MAX_COPIES:
+            message = f"one picture gets {copies.count:,} sets of copy texts; at most {MAX_COPIES:,} can be made"
+            fix = "use fewer choices in them"
+            raise InputRefused(self.file.problem("copy", message, key="copy", fix=fix))
+        made: list[Mapping[str, str]] = []
+        for number in range(copies.count):
+            taken = copies[number]
+            filling = Filling(
+                copies,
+                entry.axes,
+                replace(taken, values={**combination.values, **taken.values}),
+                words,
+                number=number,
+                key=f"{self.file.sample.seed} {sorted(combination.values.items())} copy {number}",
+            )
+            made.append({name: filling.line(line).strip() for name, line in lines.items()})
+        return tuple(made)
 
     def _space(self, entry: Entry) -> Space:
         """The combinations of an entry; rows of a table that share a prompt and what varies share them too."""
         shape = tuple((axis.name, len(axis.values)) for axis in entry.axes)
-        key = (entry.prompt.source, entry.negative.source, shape, id(entry) if self.file.exclude else None)
+        is_shared = not (self.file.exclude or entry.when) and all(
+            value.text.constant is not None for axis in entry.axes for value in axis.values
+        )
+        key = (id(entry.texts), shape, None if is_shared else id(entry))
         if key not in self._spaces:
+            lines = [entry.texts.lines["prompt"], entry.texts.lines["negative"]]
+            sizes = [line for name, line in entry.texts.lines.items() if name.startswith("sizes.")]
+            kept = frozenset[str]().union(*(line.anywhere for line in sizes))
             try:
-                self._spaces[key] = Space(entry, self.file.exclude)
-            except TooEntangled:
-                raise InputRefused(self._entangled(entry)) from None
+                self._spaces[key] = Space(entry.axes, (*lines, *sizes), self._rules(entry), kept)
+            except TooEntangled as error:
+                raise InputRefused(self._entangled(entry, str(error))) from None
         return self._spaces[key]
 
-    def _entangled(self, entry: Entry) -> Problem:
-        message = "its combinations overlap in too many ways to be counted"
-        if self.file.exclude:
+    def _rules(self, entry: Entry) -> Rules:
+        return Rules(exclude=self.file.exclude, when=[each.condition for each in entry.when], zipped=self.file.zipped)
+
+    def _entangled(self, entry: Entry, message: str) -> Problem:
+        key = "exclude" if self.file.exclude and not message else "prompt"
+        message = message or "its combinations overlap in too many ways to be counted"
+        if key == "exclude":
             return self.file.problem("exclude", message, key="exclude", fix="exclude fewer of them, or use two files")
-        fix = "put fewer axes inside {a|b} choices"
-        return Problem(code="choices", message=message, file=self.file.source, line=entry.line, key="prompt", fix=fix)
-
-
-class _Filling:
-    """Fills the texts of an entry with one combination of its values."""
-
-    def __init__(self, entry: Entry, combination: Combination, words: Mapping[str, str]) -> None:
-        self._combination = combination
-        self._words = words
-        self._axes = entry.axes
-        self._values: dict[str, AxisValue] = {
-            axis.name: axis.values[combination.values.get(axis.name, 0)]
-            for axis in entry.axes
-            if axis.name in combination.values or axis.is_column
-        }
-        self._options: dict[int, str] = {}
-
-    def line(self, line: Line) -> str:
-        """A text with its slots filled and its options taken."""
-        texts: list[str] = []
-        for part in line.parts:
-            if isinstance(part, str):
-                texts.append(part)
-            elif isinstance(part, Slot):
-                texts.append(self._slot(part.name))
-            else:
-                texts.append(self._fork(part))
-        return "".join(texts)
-
-    def phrase(self, phrase: Phrase) -> str:
-        """A text without choices with its placeholders filled."""
-        return "".join(
-            part.text if isinstance(part, Text) else self._slot(part.name)
-            for part in phrase.parts
-            if isinstance(part, Text | Placeholder)
-        )
-
-    def choices(self) -> dict[str, str]:
-        """The keys of the values taken: axes as written, then the choices in order of appearance."""
-        named = {axis.name: self._values[axis.name].key for axis in self._axes if axis.name in self._values}
-        return named | {str(number): self._options[number].strip() for number in sorted(self._options)}
-
-    def _slot(self, name: str) -> str:
-        value = self._values.get(name)
-        return self._words[name] if value is None else self.phrase(value.text)
-
-    def _fork(self, fork: Fork) -> str:
-        text = self.line(fork.options[self._combination.options[fork.number]])
-        self._options[fork.number] = text
-        return text
+        fix = "use fewer choices within each other, or several files"
+        return Problem(code="choices", message=message, file=self.file.source, line=entry.line, key=key, fix=fix)
 
 
 def _is_plain(entry: Entry) -> bool:
     """Whether an entry is a single variant: text and words of the brand, without axes or choices."""
-    return not entry.axes and not any(
-        isinstance(part, Choice) for tree in (entry.prompt.tree, entry.negative.tree) for part in tree.parts
+    return (
+        not entry.axes
+        and not entry.varies_settings
+        and all(isinstance(part, str | Word) for key in ("prompt", "negative") for part in entry.texts.lines[key].parts)
+    )
+
+
+def _plain_text(line: Line, words: Mapping[str, str]) -> str:
+    """A line of text and words of the brand."""
+    return "".join(
+        part if isinstance(part, str) else words[part.name] for part in line.parts if isinstance(part, str | Word)
     )

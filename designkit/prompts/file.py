@@ -48,6 +48,7 @@ class PromptFile:
     entries: tuple[Entry, ...]
     axes: tuple[Axis, ...]
     exclude: tuple[Exclusion, ...]
+    zipped: tuple[tuple[str, ...], ...] = ()
     sizes: tuple[str, ...]
     seeds: Seeds
     sample: Sample
@@ -126,6 +127,7 @@ def _read_file(source: Source, check_size: CheckSize | None, *, from_shell: bool
         entries=tuple(reading.entries),
         axes=reading.axes,
         exclude=reading.exclude,
+        zipped=reading.zipped,
         sizes=first.sizes,
         seeds=first.seeds,
         sample=Sample(method=document.sample.method, count=document.sample.count, seed=document.sample.seed),

@@ -31,6 +31,16 @@ def _pathed(value: Any) -> Any:
     return {"path": value} if isinstance(value, str) else value
 
 
+def _grouped(value: Any) -> Any:
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in cast("list[Any]", value)):
+        return [value]
+    return value
+
+
+def _prompted(value: Any) -> Any:
+    return {"prompt": value} if isinstance(value, str) else value
+
+
 def _method(value: Any) -> Any:
     if value in ("balanced", "pairwise"):
         raise PydanticCustomError(
@@ -49,6 +59,7 @@ AxisValues = Annotated[
             "anyOf": [
                 {"type": "array", "items": _TEXT, "minItems": 1, "uniqueItems": True},
                 {"type": "object", "additionalProperties": _TEXT, "minProperties": 1},
+                {"type": "string"},
             ]
         }
     ),
@@ -92,49 +103,119 @@ class SampleDocument(_Strict):
     seed: int = Field(default=0, ge=0, le=MAX_SEED, description="another seed draws other variants")
 
 
+class SettingsDocument(_Strict):
+    """Settings that some variants have for themselves."""
+
+    sizes: Texts | None = Field(default=None, description="named sizes or pixels; {axis} takes an axis' value")
+    seed: int | None = Field(default=None, ge=0, le=MAX_SEED, description="the first seed")
+    seeds: Texts | None = Field(default=None, description="2 (how many), [1, 2], 100-119, or 20#1000")
+    steps: int | None = Field(default=None, ge=1, le=1000, description="denoising steps")
+    guidance: float | None = Field(
+        default=None, ge=0, le=100, allow_inf_nan=False, description="how strictly the prompt is followed"
+    )
+    scheduler: Text | None = Field(default=None, description="the sampler")
+
+
+class WhenDocument(SettingsDocument):
+    """Settings that hold only where a condition does."""
+
+    condition: dict[str, Texts] = Field(
+        alias="if", min_length=1, description="the values that must be chosen, as {axis: value} or {axis: [one, other]}"
+    )
+
+
+class RowDocument(SettingsDocument):
+    """What one of several prompts, or a row of a .csv or .jsonl file, may set for itself."""
+
+    prompt: Text | None = Field(default=None, description="the prompt")
+    negative: Text | None = Field(default=None, description="what must not be in the picture")
+    copy_texts: dict[str, Text] | None = Field(
+        default=None, alias="copy", description="texts that are set on the picture afterwards"
+    )
+    name: Text | None = Field(default=None, description="what the names of its files begin with")
+
+
 class PromptDocument(_Strict):
-    """A designkit prompt file: one prompt template, its axes, and what to make of each variant."""
+    """A designkit prompt file: one or several prompts, their axes, and what to make of each variant."""
 
     kind: Literal["ad", "packaging", "branding"] | None = Field(default=None, description="what is designed")
     brand: Text | None = Field(default=None, description="folder of a brand kit, relative to this file or to brands/")
-    prompt: Texts | None = Field(default=None, description="the prompt; {name} takes an axis' value, {a|b} makes both")
-    negative: Text | None = Field(default=None, description="what must not be in the picture")
+    prompt: Texts | None = Field(
+        default=None,
+        description="the prompt; {name} takes an axis' value, {a|b} makes both, __name__ takes a wildcard's values",
+        examples=["a {product} on a {plain|striped} background"],
+    )
+    prompts: Annotated[list[Annotated[RowDocument, BeforeValidator(_prompted)]], BeforeValidator(_listed)] | None = (
+        Field(
+            default=None,
+            min_length=1,
+            description="several prompts, each as text or with settings of its own: {prompt, negative, sizes, steps, ...}",
+            examples=[["a can", {"prompt": "a box", "sizes": "story"}]],
+        )
+    )
+    negative: Text | None = Field(
+        default=None, description="what must not be in the picture; shares the choices of the prompt"
+    )
+    copy_texts: dict[str, Text] = Field(
+        default_factory=dict[str, str],
+        alias="copy",
+        description="texts set on the picture afterwards, by name; they share its choices, and do not alter it",
+        examples=[{"headline": "{product}, now {price}"}],
+    )
+    name: Text | None = Field(
+        default=None,
+        description="what the names of its files begin with; {axis} takes the value chosen",
+        examples=["{product}-{scene}"],
+    )
     axes: dict[str, AxisValues] = Field(
         default_factory=dict[str, AxisValues],
         max_length=100,
-        description="what varies: a list of values, or key: value where files and reports are to use the key",
+        description="what varies: a list of values, or key: value where files and reports are to use the key; "
+        "a weight may stand in front (3::red), and a value may hold other axes",
+        examples=[{"product": ["can", "box"], "scene": {"teal": "plain teal background"}}],
     )
-    sizes: Texts | None = Field(default=None, description="named sizes (square, iab/300x250) or pixels (1024x768)")
+    zip: Annotated[list[list[Text]], BeforeValidator(_grouped)] = Field(
+        default_factory=list[list[str]],
+        description="axes that move together: the first value of each, then the second, ...",
+        examples=[["product", "price"]],
+        json_schema_extra={"anyOf": [{"type": "array", "items": _TEXT}, {"type": "array", "items": {"type": "array"}}]},
+    )
+    exclude: Annotated[list[dict[str, Texts]], BeforeValidator(_listed)] = Field(
+        default_factory=list[dict[str, Any]],
+        description="combinations that are not made, each as {axis: value}",
+        examples=[[{"product": "can", "style": ["sticker", "sketch"]}]],
+    )
+    when: Annotated[list[WhenDocument], BeforeValidator(_listed)] = Field(
+        default_factory=list[WhenDocument],
+        description="settings that hold only where some values are chosen; of several that hold, the last counts",
+        examples=[[{"if": {"scene": "night"}, "steps": 30}]],
+    )
+    wildcards: Text | None = Field(
+        default=None, description="folder of the lists for __name__, relative to this file; wildcards/ if left out"
+    )
+    sizes: Texts | None = Field(
+        default=None,
+        description="named sizes (square, iab/300x250) or pixels (1024x768); {axis} takes an axis' value",
+    )
     seed: int = Field(default=0, ge=0, le=MAX_SEED, description="the first seed")
     seeds: Texts | None = Field(default=None, description="2 (how many), [1, 2], 100-119, or 20#1000")
     sample: SampleDocument = Field(default_factory=SampleDocument)
-    exclude: Annotated[list[dict[str, Texts]], BeforeValidator(_listed)] = Field(
-        default_factory=list[dict[str, Any]], description="combinations that are not made, each as {axis: value}"
-    )
     model: Annotated[ModelDocument, BeforeValidator(_named)] = Field(default_factory=ModelDocument)
-
-
-class RowDocument(_Strict):
-    """What one row of a .csv or .jsonl file may set for itself; its other columns are axes."""
-
-    prompt: Text | None = None
-    negative: Text | None = None
-    sizes: Texts | None = None
-    seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
-    seeds: Texts | None = None
-    steps: int | None = Field(default=None, ge=1, le=1000)
-    guidance: float | None = Field(default=None, ge=0, le=100, allow_inf_nan=False)
-    scheduler: Text | None = None
 
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a YAML prompt file, as published in `prompt-file.schema.json`."""
     schema = PromptDocument.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["required"] = ["prompt"]
+    schema["anyOf"] = [{"required": ["prompt"]}, {"required": ["prompts"]}]
     schema["properties"]["model"] = {"anyOf": [_TEXT, schema["properties"]["model"]]}
     adapters = schema["$defs"]["ModelDocument"]["properties"]["adapters"]
     adapters["items"] = {"anyOf": [_TEXT, adapters["items"]]}
+    prompts = next(part for part in schema["properties"]["prompts"]["anyOf"] if part.get("type") == "array")
+    prompts["items"] = {"anyOf": [_TEXT, prompts["items"]]}
+    when = schema["properties"]["when"]
+    when["anyOf"] = [{"type": "array", "items": when.pop("items")}, {"$ref": "#/$defs/WhenDocument"}]
+    del when["type"]
     return _without_null(schema)
 
 

@@ -152,7 +152,7 @@ def _read_stream(stdin: TextIO | None) -> Source:
 
 def _from_unknown(text: str, name: str, path: Path | None, place: str) -> Source:
     """YAML if the text is a mapping, else one prompt a line."""
-    looks_like_yaml = re.search(r"^(prompt|axes|model|brand|kind) *:", text, re.MULTILINE) is not None
+    looks_like_yaml = re.search(r"^(prompts?|axes|model|brand|kind) *:", text, re.MULTILINE) is not None
     if not looks_like_yaml:
         try:
             looks_like_yaml = isinstance(parse_document(text, name=place).value, Mapping) and ":" in text
@@ -166,10 +166,20 @@ def _from_yaml(text: str, name: str, path: Path | None, place: str) -> Source:
     if not isinstance(document.value, Mapping):
         fix = 'begin with "prompt: ..."; for one prompt a line, name the file .txt'
         raise InputRefused(document.problem("not-a-mapping", "a prompt file is made of 'key: value' lines", fix=fix))
-    prompts = document.get("prompt")
     rows = (_empty(place, 1),)
-    if prompts is not None and isinstance(prompts.value, tuple):
-        rows = tuple(Node(value={"prompt": item}, file=place, line=item.line) for item in prompts.value)
+    for key in ("prompt", "prompts"):
+        prompts = document.get(key)
+        if prompts is not None and isinstance(prompts.value, tuple):
+            rows = tuple(
+                item if isinstance(item.value, Mapping) else Node(value={"prompt": item}, file=place, line=item.line)
+                for item in prompts.value
+            )
+        elif prompts is not None and key == "prompts":
+            rows = (
+                prompts
+                if isinstance(prompts.value, Mapping)
+                else Node(value={"prompt": prompts}, file=place, line=prompts.line),
+            )
     return Source(name=name, path=path, place=place, document=document, rows=rows)
 
 

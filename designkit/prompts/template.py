@@ -1,4 +1,4 @@
-r"""The grammar of a prompt as a tree with positions; `GRAMMAR.md` beside this file explains it to those who write prompts.
+r"""The grammar of a prompt as a tree with positions; `GRAMMAR.md` beside this file explains it to its users.
 
     template    = (text | escape | comment | placeholder | choice | wildcard | variable | assignment | wrapper)*
     placeholder = "{" name ("." name)* "}"                         stands for an axis, a variable or a word of the brand
@@ -91,7 +91,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """`${name=value}`; `is_once` (`=!`) chooses the value once for all uses, `keeps` (`?=`) leaves one that is there."""
+    """`${name=value}`; `is_once` (`=!`) chooses one value for all uses, `keeps` (`?=`) leaves one that is there."""
 
     name: str
     value: Phrase

@@ -226,7 +226,7 @@ def _parse_json(text: str, *, name: str) -> Node:
     """A JSON document as nodes; a text knows the line on which it first stands in the file."""
 
     def refuse(message: str, line: int | None = None) -> InputRefused:
-        fix = "write lists of texts: {\"name\": [\"first\", \"second\"]}"
+        fix = 'write lists of texts: {"name": ["first", "second"]}'
         return InputRefused(Problem(code="json-syntax", message=f"not JSON: {message}", file=name, line=line, fix=fix))
 
     def node(value: object) -> Node:

@@ -116,7 +116,7 @@ axes:
   c d: [1]
   e: []
   f: [x: y]
-  g: ["{b}"]
+  g: ["{bb}"]
 seeds: [1, 1]
 seed: 3
 model: {steps: many, nam: x}
@@ -137,7 +137,7 @@ sizes: [1, [2]]
         (5, "axes.c d", "'c d' cannot be the name of an axis"),
         (6, "axes.e", "the axis has no values"),
         (7, "axes.f", "a value must be text"),
-        (8, "axes.g", "a value cannot hold another axis: {b}"),
+        (8, "axes.g", "{bb} is not an axis of this file"),
         (9, "seeds", "seed 1 is given twice"),
         (10, "seed", "seed has no effect, because seeds lists them"),
         (11, "model.steps", "'many' is not a whole number"),

@@ -8,7 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from designkit.prompts.template import MAX_MISTAKES, MAX_NESTING, Choice, Phrase, Placeholder, Text, parse_template
+from designkit.prompts.template import (
+    MAX_MISTAKES,
+    MAX_NESTING,
+    Assignment,
+    Choice,
+    Phrase,
+    Placeholder,
+    Text,
+    Variable,
+    Wildcard,
+    Wrapper,
+    parse_template,
+)
 
 
 def parts(source: str) -> tuple[object, ...]:
@@ -77,11 +89,66 @@ def test_choices_nest_and_hold_placeholders():
     )
 
 
-def test_choices_and_placeholders_come_in_order_of_appearance():
-    template, _ = parse_template("{x} {a|{y}{b|{z}}} {c|{x}}")
-    assert [choice.start for choice in template.tree.choices()] == [4, 10, 19]
-    assert [placeholder.name for placeholder in template.tree.placeholders()] == ["x", "y", "z", "x"]
-    assert [placeholder.name for placeholder in template.tree.placeholders(nested=False)] == ["x"]
+def test_a_choice_may_have_weights_a_sampler_a_count_and_a_separator():
+    assert parts("{0.5::a|b|.25::}") == (Choice(options("a", "b", ""), 0, weights=(0.5, 1.0, 0.25)),)
+    assert parts("{~a|b}") == (Choice(options("a", "b"), 0, mark="~"),)
+    assert parts("{@2$$ and $$a|b}") == (Choice(options("a", "b"), 0, (), 2, 2, " and ", "@"),)
+
+
+@pytest.mark.parametrize(
+    ("count", "low", "high"),
+    [("2", 2, 2), ("1-2", 1, 2), ("3-1", 1, 3), ("-2", 1, 2), ("2-", 2, None), ("0", 0, 0)],
+)
+def test_a_count_is_a_number_or_a_range(count: str, low: int, high: int | None):
+    assert parts(f"{{{count}$$a|b}}") == (Choice(options("a", "b"), 0, (), low, high),)
+
+
+@pytest.mark.parametrize(
+    ("written", "separator"), [("$$", ""), ("|$$", "|"), (r" \$ $$", " $ "), ("", ", "), (" plus $$", " plus ")]
+)
+def test_a_separator_may_be_anything(written: str, separator: str):
+    assert parts(f"{{2$${written}a|b}}") == (Choice(options("a", "b"), 0, (), 2, 2, separator),)
+
+
+def test_double_underscores_around_a_name_are_a_wildcard():
+    assert parts("a_b __x/y*__ __@two words(p=1, q={a,b|c})__s") == (
+        Text("a_b "),
+        Wildcard(Phrase((Text("x/y*"),)), (), 4),
+        Text(" "),
+        Wildcard(
+            Phrase((Text("two words"),)),
+            (("p", Phrase((Text("1"),))), ("q", Phrase((Choice(options("a,b", "c"), 33),)))),
+            13,
+            "@",
+        ),
+        Text("s"),
+    )
+    assert parts("__{a|b}/${v}__") == (
+        Wildcard(Phrase((Choice(options("a", "b"), 2), Text("/"), Variable("v", None, 8))), (), 0),
+    )
+
+
+def test_variables_are_set_and_used():
+    assert parts("${a=x} ${ b =! y }${c?={z|}}${a}${b:no ${c}}") == (
+        Assignment("a", Phrase((Text("x"),)), 0),
+        Text(" "),
+        Assignment("b", Phrase((Text("y"),)), 7, is_once=True),
+        Assignment("c", Phrase((Choice(options("z", ""), 23),)), 18, keeps=True),
+        Variable("a", None, 28),
+        Variable("b", Phrase((Text("no "), Variable("c", None, 39))), 32),
+    )
+
+
+def test_a_wrapper_has_what_is_around_and_what_is_inside():
+    assert parts("%{ big ... here $$ {a|b} }.") == (
+        Wrapper(Phrase((Text("big ... here"),)), Phrase((Choice(options("a", "b"), 19),)), 0),
+        Text("."),
+    )
+
+
+def test_braces_around_anything_that_varies_are_a_choice_of_one():
+    assert parts("{__a__}") == (Choice((Phrase((Wildcard(Phrase((Text("a"),)), (), 1),)),), 0),)
+    assert parts("{2$$a}") == (Choice(options("a"), 0, (), 2, 2),)
 
 
 def test_a_line_that_begins_with_a_hash_and_a_space_is_a_comment():
@@ -95,18 +162,17 @@ def test_a_line_that_begins_with_a_hash_and_a_space_is_a_comment():
         ("a } b", 2, "closes nothing"),
         ("a {} b", 2, "names no axis"),
         ("a {two words} b", 2, "neither an axis nor a choice"),
-        ("a {0.__class__}", 5, "wildcard"),
         ("a {1x}", 2, "neither"),
-        ("a __animals/cats*__ b", 2, "wildcard"),
-        ("a __hats(size=big)__ b", 2, "wildcard"),
-        ("a ${v=b} c", 2, "variable"),
-        ("a %{b $$ c} d", 2, "wrapper"),
-        ("a {2$$b|c}", 2, "count"),
-        ("a {1-2$$ and $$b|c}", 2, "count"),
-        ("a {-2$$b|c}", 2, "count"),
-        ("a {~b|c}", 2, "sampler"),
-        ("a {0.5::b|c}", 3, "weight"),
-        ("a {b|3::c}", 5, "weight"),
+        ("a ${9.99}", 2, "not followed by a name"),
+        ("a ${v=b", 2, "never closed"),
+        ("a {b|${v=c}}", 5, "set inside other braces"),
+        ("a ${v=b|c}", 7, "stands alone inside ${"),
+        ("a %{b $$ c", 2, "never closed"),
+        ("a %{b ... c}", 2, "no $$"),
+        ("a %{b|c$$d}", 5, "stands alone inside %{"),
+        ("a __b(c)__", 6, "sets no parameter"),
+        ("a __b(c=1, c=2)__", 10, "given twice"),
+        ("a __b(c={)__", 8, "never closed"),
     ],
 )
 def test_what_cannot_be_read_is_a_mistake_with_its_place(source: str, start: int, words: str):
@@ -129,7 +195,29 @@ def test_braces_nest_to_a_limit():
     assert "deeper" in mistakes[0].message
 
 
-@pytest.mark.parametrize("piece", ["{", "}", "{a|b}", "{|", "_", "__a", "\\", "$", "# ", "a\n"])
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "{",
+        "}",
+        "{a|b}",
+        "{|",
+        "_",
+        "__a",
+        "\\",
+        "$",
+        "# ",
+        "a\n",
+        "${",
+        "%{",
+        "$$",
+        "__a(",
+        "__a({",
+        "__{",
+        "{2$$",
+        "1::",
+    ],
+)
 def test_a_million_characters_are_read_in_linear_time(piece: str):
     began = time.process_time()
     parse_template(piece * (300_000 // len(piece)))
