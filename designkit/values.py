@@ -44,7 +44,9 @@ class ImageRequest:
 
     `size` is what is delivered; `drawn` is the size the model draws before the picture is enlarged and
     cropped to `size`. `choices` records the value taken on each axis, by the axis' key. `steps`,
-    `guidance` and `scheduler` are None where the model has no such setting or keeps its own.
+    `guidance` and `scheduler` are None where the model has no such setting or keeps its own. `name` is what
+    its file's name begins with (its choices where empty); `copies` are sets of texts that are to be laid over
+    the picture, by their names. Neither changes the picture or its id.
     """
 
     id: str
@@ -59,6 +61,8 @@ class ImageRequest:
     adapters: tuple[Adapter, ...] = ()
     choices: Mapping[str, str] = field(default_factory=dict[str, str])
     file: str | None = None
+    name: str = ""
+    copies: tuple[Mapping[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +100,7 @@ class Record:
 
     `status` is "done" or "failed". `file` is relative to the run folder, None when failed. `settings`
     holds steps, guidance, scheduler, adapters, precision, batch size and drawn size; `model` the name,
-    revision and licence.
+    revision and licence. `copies` are the sets of texts that are to be laid over the picture.
     """
 
     id: str
@@ -115,3 +119,4 @@ class Record:
     seconds: float
     warnings: tuple[str, ...] = ()
     failure: str | None = None
+    copies: tuple[Mapping[str, str], ...] = ()

@@ -226,6 +226,7 @@ def _save(image: GeneratedImage, generator: Generator, run: RunFolder) -> Record
         seconds=round(image.seconds, 4),
         warnings=image.warnings,
         failure=failure,
+        copies=request.copies,
     )
     if failure:
         return run.add(record, None)

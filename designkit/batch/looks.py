@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from designkit.design.formats import resolve_size
 from designkit.generators.base import ModelCard
 from designkit.generators.strength import AdapterTag, adapter_tags, without_tags
-from designkit.prompts.entries import Entry
+from designkit.prompts.entries import Entry, Settings
 from designkit.prompts.expand import Variant
-from designkit.prompts.file import PromptFile
 from designkit.prompts.seeds import Seeds
 from designkit.values import Size
 
@@ -31,32 +30,31 @@ class Look:
     tags: tuple[AdapterTag, ...] = ()
 
 
-def look_of(variant: Variant, entry: Entry, card: ModelCard) -> Look:
+def look_of(variant: Variant, card: ModelCard) -> Look:
     """What a model will make of a variant."""
-    takes = card.accepts
-    steps = entry.steps if entry.steps is not None else card.default_steps
-    guidance = entry.guidance if entry.guidance is not None else card.default_guidance
+    takes, settings = card.accepts, variant.settings
+    steps = settings.steps if settings.steps is not None else card.default_steps
+    guidance = settings.guidance if settings.guidance is not None else card.default_guidance
     return Look(
         without_tags(variant.prompt),
         variant.negative if "negative" in takes else "",
         steps if "steps" in takes else None,
         guidance if "guidance" in takes else None,
-        entry.scheduler if "scheduler" in takes else None,
+        settings.scheduler if "scheduler" in takes else None,
         adapter_tags(variant.prompt),
     )
 
 
-def sizes_of(entry: Entry, card: ModelCard) -> tuple[Size, ...]:
-    """The sizes of an entry, each once; the model's default where none is named."""
+def sizes_of(entry: Entry | Settings, card: ModelCard) -> tuple[Size, ...]:
+    """The sizes of an entry or a variant, each once; the model's default where none is named."""
     return tuple(dict.fromkeys(map(resolve_size, entry.sizes))) or card.native_sizes[:1]
 
 
-def find_duplicates(file: PromptFile, card: ModelCard, variants: Sequence[Variant]) -> tuple[int, str]:
+def find_duplicates(card: ModelCard, variants: Sequence[Variant]) -> tuple[int, str]:
     """How many images of these variants come out the same as an earlier one, and the prompt of the first."""
-    by_look: defaultdict[Look, list[Entry]] = defaultdict(list)
+    by_look: defaultdict[Look, list[Settings]] = defaultdict(list)
     for variant in variants:
-        entry = file.entries[variant.entry]
-        by_look[look_of(variant, entry, card)].append(entry)
+        by_look[look_of(variant, card)].append(variant.settings)
     duplicates, example = 0, ""
     for look, entries in by_look.items():
         repeated = _num_repeated(entries, card) if len(entries) > 1 else 0
@@ -65,7 +63,7 @@ def find_duplicates(file: PromptFile, card: ModelCard, variants: Sequence[Varian
     return duplicates, example
 
 
-def _num_repeated(entries: Sequence[Entry], card: ModelCard) -> int:
+def _num_repeated(entries: Sequence[Entry | Settings], card: ModelCard) -> int:
     """How many pairs of size and seed the entries have in common."""
     rows = [(sizes_of(entry, card), entry.seeds) for entry in entries]
     num_images = sum(len(sizes) * len(seeds) for sizes, seeds in rows)

@@ -25,7 +25,7 @@ from designkit.generators.base import ModelCard, Setting
 from designkit.prompts.expand import Expansion, Variant
 from designkit.prompts.file import PromptFile
 from designkit.prompts.file import read_prompts as read_prompt_files
-from designkit.prompts.sampling import sample_positions, sample_size
+from designkit.prompts.sampling import sample_size
 from designkit.values import Adapter, ImageRequest, Size
 
 MAX_IMAGES = 10_000
@@ -142,8 +142,8 @@ def make_plan(
     num_checked = num_variants if num_variants <= MAX_CHECKED_VARIANTS else NUM_WORD_CHECKED_VARIANTS
     variants = list(islice(expansion.sample(words), num_checked))
     check_strength(file, card, variants)
-    duplicates, example = find_duplicates(file, card, variants) if num_variants == len(variants) else (0, "")
-    count = _num_images(file, card, expansion, num_variants) - duplicates
+    duplicates, example = find_duplicates(card, variants) if num_variants == len(variants) else (0, "")
+    count = _num_images(file, card, expansion, num_variants, words) - duplicates
     too_many = _too_many(file, count, limit)
     warnings = [
         *file.warnings,
@@ -177,23 +177,23 @@ class _Maker:
         self.card = card
         self.drawn = drawn
         self._identity = Identity(card, variant=file.model.variant)
-        self._sizes: dict[int, tuple[Size, ...]] = {}
+        self._sizes: dict[tuple[str, ...], tuple[Size, ...]] = {}
         self._in_prompts = PromptAdapters(file)
         self._fingerprints: dict[str, str] = {}
 
     def requests(self, variant: Variant) -> Iterator[ImageRequest]:
-        entry = self.file.entries[variant.entry]
-        look = look_of(variant, entry, self.card)
+        settings = variant.settings
+        look = look_of(variant, self.card)
         adapters = self.file.model.adapters
         if look.tags:
             adapters = (*adapters, *self._in_prompts.of(variant.prompt))
         fingerprints = [(self._fingerprint(adapter), adapter.weight) for adapter in adapters]
-        if variant.entry not in self._sizes:
-            self._sizes[variant.entry] = sizes_of(entry, self.card)
-        for size in self._sizes[variant.entry]:
+        if settings.sizes not in self._sizes:
+            self._sizes[settings.sizes] = sizes_of(settings, self.card)
+        for size in self._sizes[settings.sizes]:
             drawn = self.drawn[size]
             ids = self._identity.ids(
-                entry.seeds,
+                settings.seeds,
                 prompt=look.prompt,
                 negative=look.negative,
                 size=size,
@@ -217,6 +217,8 @@ class _Maker:
                     adapters=adapters,
                     choices=variant.choices,
                     file=self.file.source,
+                    name=variant.name,
+                    copies=variant.copies,
                 )
 
     def _fingerprint(self, adapter: Adapter) -> str:
@@ -240,7 +242,7 @@ def _brand_words(file: PromptFile, problems: list[Problem]) -> dict[str, str]:
 def _drawn_sizes(file: PromptFile, card: ModelCard, problems: list[Problem]) -> dict[Size, Size]:
     """For each size asked for, the size that the model draws; sizes that do not exist are reported."""
     drawn: dict[Size, Size] = {}
-    for name in dict.fromkeys(name for entry in file.entries for name in entry.sizes):
+    for name in dict.fromkeys(name for entry in file.entries for name in entry.all_sizes):
         try:
             size = resolve_size(name)
             drawn[size] = choose_drawn_size(size, card)
@@ -258,10 +260,11 @@ def _refusals(file: PromptFile, card: ModelCard, limit: int | None) -> Iterator[
     if file.model.adapters and "adapters" not in card.accepts:
         message, fix = f"{card.name} takes no adapters", "remove them, or choose a model that takes them"
         yield file.problem("adapters-not-accepted", message, key="model.adapters", fix=fix)
-    if "scheduler" in card.accepts and any(entry.scheduler for entry in file.entries):
+    schedulers = _every_setting(file, "scheduler")
+    if "scheduler" in card.accepts and schedulers:
         from designkit.generators.schedulers import scheduler_problem
 
-        for name in dict.fromkeys(entry.scheduler for entry in file.entries if entry.scheduler):
+        for name in schedulers:
             problem = scheduler_problem(name)
             if problem:
                 yield file.problem(problem.code, problem.message, key="model.scheduler", fix=problem.fix)
@@ -289,14 +292,28 @@ def _fingerprint(adapter: Adapter) -> str:
     return fingerprint([path], path.parent)
 
 
-def _num_images(file: PromptFile, card: ModelCard, expansion: Expansion, num_variants: int) -> int:
+def _num_images(
+    file: PromptFile, card: ModelCard, expansion: Expansion, num_variants: int, words: Mapping[str, str]
+) -> int:
     """Variants x sizes x seeds, also where rows have sizes and seeds of their own."""
+    if any(entry.varies_settings for entry in file.entries):
+        if num_variants == expansion.total:
+            classes = expansion.settings_counts()
+        else:
+            classes = ((expansion.variant(place, words).settings, 1) for place in expansion.positions())
+        return sum(count * len(sizes_of(settings, card)) * len(settings.seeds) for settings, count in classes)
     each = [len(sizes_of(entry, card)) * len(entry.seeds) for entry in file.entries]
     if len(set(each)) == 1:
         return num_variants * each[0]
     if num_variants == expansion.total:
         return sum(count * images for count, images in zip(expansion.counts, each, strict=True))
-    return sum(each[expansion.entry_at(place)] for place in sample_positions(expansion.total, file.sample))
+    return sum(each[expansion.entry_at(place)] for place in expansion.positions())
+
+
+def _every_setting(file: PromptFile, name: str) -> dict[str, None]:
+    """Every value that a setting has somewhere in a file, for all variants or for some."""
+    places = (place for entry in file.entries for place in (entry, *entry.when))
+    return dict.fromkeys(value for place in places if (value := getattr(place, name)) is not None)
 
 
 def _duplicate_warnings(file: PromptFile, duplicates: int, example: str) -> Iterator[Problem]:
@@ -312,9 +329,9 @@ def _setting_warnings(file: PromptFile, card: ModelCard) -> Iterator[Problem]:
     """What the file sets and the model has not, once each."""
     is_set: dict[Setting, tuple[str, bool, str]] = {
         "negative": ("negative", any(entry.negative.source for entry in file.entries), "a negative prompt"),
-        "steps": ("model.steps", any(entry.steps is not None for entry in file.entries), "steps"),
-        "guidance": ("model.guidance", any(entry.guidance is not None for entry in file.entries), "guidance"),
-        "scheduler": ("model.scheduler", any(entry.scheduler for entry in file.entries), "another scheduler"),
+        "steps": ("model.steps", bool(_every_setting(file, "steps")), "steps"),
+        "guidance": ("model.guidance", bool(_every_setting(file, "guidance")), "guidance"),
+        "scheduler": ("model.scheduler", bool(_every_setting(file, "scheduler")), "another scheduler"),
     }
     for setting, (key, is_given, words) in is_set.items():
         if is_given and setting not in card.accepts:

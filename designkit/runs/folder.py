@@ -150,11 +150,12 @@ def read_run(path: Path) -> RunContents:
 
 
 def picture_file(request: ImageRequest) -> str:
-    """Where a request's picture goes, relative to the run folder: `images/<choices or words>-<size>-s<seed>-<id>.png`.
+    """Where a request's picture goes, relative to the run folder: `images/<words>-<size>-s<seed>-<id>.png`.
 
-    Lower-case ASCII, short enough for every file system, and different for every id.
+    The words are its name, else its choices, else its prompt. Lower-case ASCII, short enough for every file
+    system, and different for every id.
     """
-    words = " ".join(request.choices.values()) or request.prompt
+    words = request.name or " ".join(request.choices.values()) or request.prompt
     plain = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
     if len(slug) > MAX_SLUG:

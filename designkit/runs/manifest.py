@@ -58,9 +58,9 @@ def repair_manifest(path: Path) -> None:
 
 def _parse(line: bytes) -> Record | None:
     try:
-        line_fields = json.loads(line)
+        line_fields = {"copies": (), **json.loads(line)}  # older runs know no copies
         fields: dict[str, Any] = {name: line_fields[name] for name in _FIELDS}
-        fields["warnings"] = tuple(fields["warnings"])
+        fields |= {name: tuple(fields[name]) for name in ("warnings", "copies")}
         record = Record(**fields)
     except (ValueError, KeyError, TypeError):
         return None
