@@ -69,10 +69,12 @@ def _page_data(run: RunContents) -> dict[str, Any]:
     }
     images = [_image_data(record, varying, is_earlier=False) for record in run.records]
     images += [_image_data(record, varying, is_earlier=True) for record in run.outside]
+    pages = sheet_pages(run.records)
     return {
         "name": run.name,
         "facts": run_facts(run),
-        "sheets": sheet_names(len(sheet_pages(run.records))),
+        "sheets": sheet_names(len(pages)),
+        "grid": [pages[0].grid.across, pages[0].grid.down] if pages[0].grid else None,
         "images": images,
     }
 

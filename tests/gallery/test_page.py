@@ -173,3 +173,17 @@ def test_the_viewer_lists_all_that_set_the_pixels_without_folders(tmp_path: Path
         ["Note", "enlarged"],
         ["File", "aaaaaaaaaaaa.png"],
     ]
+
+
+def test_the_page_knows_which_axes_make_a_grid(tmp_path: Path) -> None:
+    pairs = [("can", "teal"), ("can", "pink"), ("cat", "teal"), ("cat", "pink"), ("hat", "teal"), ("hat", "pink")]
+    records = [
+        record(f"{number:012x}", choices={"hero": hero, "ground": ground}, width=8, height=8)
+        for number, (hero, ground) in enumerate(pairs)
+    ]
+    page = page_of(tmp_path / "run", records)
+    assert data_of(page)["grid"] == ["hero", "ground"]
+    assert [image["choices"] for image in data_of(page)["images"]] == [
+        {"hero": hero, "ground": ground} for hero, ground in pairs
+    ]
+    assert data_of(page_of(tmp_path / "seeds", numbered(3)))["grid"] is None

@@ -13,6 +13,9 @@ const images = run.images;
 const facets = new Map(); // axis -> Map(value -> number of images)
 const chosen = new Map(); // axis -> Set of values that may be shown; no entry means all
 let shown = images;
+let view = "gallery";
+let isZoomed = false;
+let leaf = ""; // The page of the grid: what all its pictures share on the axes that are neither across nor down.
 let current = 0;
 
 for (const image of images) {
@@ -27,9 +30,9 @@ for (const image of images) {
 byId("name").textContent = run.name;
 byId("facts").append(run.facts + " · ");
 run.sheets.forEach((file, number) => {
-  const link = make("a", "", run.sheets.length > 1 ? `contact sheet ${number + 1}` : "contact sheet");
+  const link = make("a", "", run.sheets.length > 1 ? String(number + 1) : "contact sheet");
   link.href = encodeURI(file);
-  byId("facts").append(...(number ? [", ", link] : [link]));
+  byId("facts").append(number ? " " : run.sheets.length > 1 ? "contact sheets " : "", link);
 });
 
 const chips = [];
@@ -54,8 +57,8 @@ for (const [axis, values] of facets) {
   byId("filters").append(group);
 }
 
-const cards = images.map((image) => {
-  const card = make("button", image.earlier ? "card earlier" : "card");
+function framed(image, kind) {
+  const card = make("button", image.earlier ? `${kind} earlier` : kind);
   card.type = "button";
   card.style.setProperty("--ratio", image.width / image.height);
   const frame = make("span", "frame");
@@ -71,8 +74,14 @@ const cards = images.map((image) => {
   } else {
     frame.append(make("span", "failed", image.failure));
   }
-  card.append(frame, make("span", "title", image.title), make("span", "detail", image.detail));
+  card.append(frame);
   card.addEventListener("click", () => show(shown.indexOf(image)));
+  return card;
+}
+
+const cards = images.map((image) => {
+  const card = framed(image, "card");
+  card.append(make("span", "title", image.title), make("span", "detail", image.detail));
   return card;
 });
 byId("gallery").append(...cards);
@@ -107,6 +116,156 @@ function filter() {
     });
     byId("shown").append(reset);
   }
+  if (view === "grid") layOut();
+}
+
+// The grid: one axis across, one down; the pictures that differ on other axes are turned over like pages.
+
+const axes = [...facets].filter(([, values]) => values.size > 1).map(([axis]) => axis);
+const valueOf = (image, axis) => image.facets[axis] ?? "–";
+const across = byId("across");
+const down = byId("down");
+
+function option(value, text) {
+  const element = make("option", "", text);
+  element.value = value;
+  return element;
+}
+
+function leafOf(image) {
+  return axes
+    .filter((axis) => axis !== across.value && axis !== down.value && axis in image.facets)
+    .map((axis) => `${axis} ${image.facets[axis]}`)
+    .join(" · ");
+}
+
+function valuesOn(axis, pictures) {
+  const order = [...facets.get(axis).keys(), "–"];
+  const present = new Set(pictures.map((image) => valueOf(image, axis)));
+  return order.filter((value) => present.has(value));
+}
+
+function layOut() {
+  const leaves = [...new Set(shown.map(leafOf))];
+  if (leaf !== "*" && !leaves.includes(leaf)) leaf = leaves[0] ?? "";
+  byId("leaf").replaceChildren(...leaves.map((name) => option(name, name || "everything else")), option("*", "all together"));
+  byId("leaf").value = leaf;
+  byId("turning").hidden = leaves.length < 2;
+  const place = leaves.indexOf(leaf);
+  byId("turn-back").disabled = place < 1;
+  byId("turn-on").disabled = place < 0 || place === leaves.length - 1;
+
+  const pictures = leaf === "*" ? shown : shown.filter((image) => leafOf(image) === leaf);
+  const columns = valuesOn(across.value, pictures);
+  const rows = valuesOn(down.value, pictures);
+  const places = new Map();
+  for (const image of pictures) {
+    const key = JSON.stringify([valueOf(image, across.value), valueOf(image, down.value)]);
+    places.set(key, [...(places.get(key) || []), image]);
+  }
+  const table = make("table");
+  const head = make("tr");
+  const corner = make("th", "", down.value);
+  head.append(corner);
+  columns.forEach((column, number) => {
+    const cell = make("th");
+    cell.scope = "col";
+    if (number === 0) cell.append(make("small", "", across.value));
+    cell.append(column);
+    head.append(cell);
+  });
+  const body = make("tbody");
+  const ordered = [];
+  for (const row of rows) {
+    const line = make("tr");
+    const label = make("th", "", row);
+    label.scope = "row";
+    line.append(label);
+    for (const column of columns) {
+      const here = places.get(JSON.stringify([column, row])) || [];
+      const cell = make("td", here.length ? "" : "empty");
+      if (here.length) {
+        const cells = make("div", here.length > 1 ? "cells several" : "cells");
+        for (const image of here) {
+          const picture = framed(image, "cell");
+          picture.title = `${image.title}\n${image.detail}`;
+          picture.setAttribute("aria-label", image.title);
+          cells.append(picture);
+        }
+        cell.append(cells);
+        ordered.push(...here);
+      }
+      line.append(cell);
+    }
+    body.append(line);
+  }
+  const top = make("thead");
+  top.append(head);
+  table.append(top, body);
+  if (!isZoomed) {
+    // As large as the columns fit beside each other, within reason.
+    const room = (byId("grid").clientWidth - 130) / Math.max(1, columns.length) - 12;
+    byId("grid").style.setProperty("--cell", `${Math.round(Math.min(300, Math.max(120, room)))}px`);
+  }
+  if (pictures.length) byId("grid").style.setProperty("--usual", pictures[0].width / pictures[0].height);
+  byId("grid").replaceChildren(pictures.length ? table : make("p", "note", "No picture passes the filters."));
+  shown = ordered;
+}
+
+function setView(name) {
+  view = name;
+  byId("gallery").hidden = view !== "gallery";
+  byId("grid").hidden = byId("axes").hidden = view !== "grid";
+  byId("as-gallery").setAttribute("aria-pressed", view === "gallery");
+  byId("as-grid").setAttribute("aria-pressed", view === "grid");
+  filter();
+  remember();
+}
+
+function remember() {
+  const words = [across.value, down.value].map(encodeURIComponent).join(",");
+  location.replace(view === "grid" ? `#grid=${words}` : "#");
+}
+
+function turn(step) {
+  const leaves = [...byId("leaf").options].map((each) => each.value);
+  leaf = leaves[leaves.indexOf(leaf) + step] ?? leaf;
+  filter();
+}
+
+if (axes.length > 1) {
+  const written = /^#grid=([^,]*),([^,]*)$/.exec(location.hash);
+  const wanted = written ? written.slice(1).map(decodeURIComponent) : [];
+  const [first, second] = wanted.every((axis) => axes.includes(axis)) && wanted[0] !== wanted[1] && written ? wanted : run.grid || axes;
+  for (const select of [across, down]) select.append(...axes.map((axis) => option(axis, axis)));
+  across.value = first;
+  down.value = second;
+  for (const [select, other] of [[across, down], [down, across]]) {
+    let before = select.value;
+    select.addEventListener("focus", () => (before = select.value));
+    select.addEventListener("change", () => {
+      // Choosing the other's axis swaps the two.
+      if (select.value === other.value) other.value = before;
+      before = select.value;
+      filter();
+      remember();
+    });
+  }
+  byId("swap").addEventListener("click", () => {
+    [across.value, down.value] = [down.value, across.value];
+    filter();
+    remember();
+  });
+  byId("leaf").addEventListener("change", (event) => {
+    leaf = event.target.value;
+    filter();
+  });
+  byId("turn-back").addEventListener("click", () => turn(-1));
+  byId("turn-on").addEventListener("click", () => turn(1));
+  byId("as-gallery").addEventListener("click", () => setView("gallery"));
+  byId("as-grid").addEventListener("click", () => setView("grid"));
+  byId("views").hidden = false;
+  view = written ? "grid" : "gallery";
 }
 
 function show(number) {
@@ -154,11 +313,13 @@ byId("copy").addEventListener("click", async () => {
 });
 byId("search").addEventListener("input", filter);
 byId("zoom").addEventListener("input", (event) => {
+  isZoomed = true;
   byId("gallery").style.setProperty("--row", `${event.target.value}px`);
+  byId("grid").style.setProperty("--cell", `${Math.round(event.target.value * 0.88)}px`);
 });
 byId("theme").addEventListener("click", () => {
   const root = document.documentElement;
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "light" : "dark";
 });
-filter();
+axes.length > 1 ? setView(view) : filter();
