@@ -8,11 +8,17 @@ resize filter and the same number of pictures.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from designkit.evaluation.resampling import Array, spread_interval
+from designkit.evaluation.resampling import Array, mean_interval, spread_interval
+
+Measure = Callable[[Array, Array], float]
+
+_NUM_SPLITS = 5
 
 
 def frechet_distance(generated: Array, reference: Array) -> float:
@@ -72,12 +78,25 @@ class Coverage:
 def coverage_scores(
     generated: Array, reference: Array, *, precision_neighbours: int = 3, density_neighbours: int = 5
 ) -> Coverage:
-    """Precision and recall, density and coverage.
+    """Precision and recall, density and coverage: the means of `coverage_values`."""
+    values = coverage_values(
+        generated,
+        reference,
+        precision_neighbours=precision_neighbours,
+        density_neighbours=density_neighbours,
+    )
+    return Coverage(**{name: float(each.mean()) for name, each in values.items()})
+
+
+def coverage_values(
+    generated: Array, reference: Array, *, precision_neighbours: int = 3, density_neighbours: int = 5
+) -> dict[str, Array]:
+    """What each picture adds to `coverage_scores`: generated ones to precision and density, reference ones to the rest.
 
     Kynkaanniemi et al. 2019 (arXiv 1904.06991), eq. 1 and 2; Naeem et al. 2020 (arXiv 2002.09797), eq. 3 and 4.
-    A picture's neighbourhood is the ball to its k-th nearest other picture of its own set. Density is the mean number
-    of reference balls around a generated picture, divided by k; coverage the share of reference balls with a
-    generated picture in them. Raises ValueError where a set has no more pictures than neighbours.
+    A picture's neighbourhood is the ball to its k-th nearest other picture of its own set. Density is the number of
+    reference balls around a generated picture, divided by k; coverage says of a reference ball whether a generated
+    picture is in it. Raises ValueError where a set has no more pictures than neighbours.
     """
     generated, reference = _pair(generated, reference)
     most = max(precision_neighbours, density_neighbours)
@@ -87,12 +106,12 @@ def coverage_scores(
     narrow = neighbour_radii(reference, density_neighbours)
     generated_radii = neighbour_radii(generated, precision_neighbours)
     distances = pairwise_distances(generated, reference)  # [generated, reference]
-    return Coverage(
-        precision=float((distances <= wide[None]).any(axis=1).mean()),
-        recall=float((distances <= generated_radii[:, None]).any(axis=0).mean()),
-        density=float((distances <= narrow[None]).sum(axis=1).mean() / density_neighbours),
-        coverage=float((distances.min(axis=0) <= narrow).mean()),
-    )
+    return {
+        "precision": (distances <= wide[None]).any(axis=1).astype(np.float64),
+        "recall": (distances <= generated_radii[:, None]).any(axis=0).astype(np.float64),
+        "density": (distances <= narrow[None]).sum(axis=1) / density_neighbours,
+        "coverage": (distances.min(axis=0) <= narrow).astype(np.float64),
+    }
 
 
 def inception_score(probabilities: Array, *, num_splits: int = 1) -> float:
@@ -131,15 +150,45 @@ class Comparison:
     floor_size: int
 
 
-def compare_frechet(generated: Array, reference: Array, *, seed: int = 0, num_splits: int = 5) -> Comparison:
-    """`frechet_distance` with its interval and floor."""
-    num_resamples = 100 if max(min(len(generated), generated.shape[1]), len(reference) // 8) <= 600 else 20
-    return _compare(frechet_distance, generated, reference, seed, num_splits, num_resamples)
+def compare_frechet(generated: Array, reference: Array, *, seed: int = 0) -> Comparison:
+    """`frechet_distance` with its interval and floor; the larger the sets, the fewer resamples (100 to 20)."""
+    work = (len(generated) + len(reference)) * min(generated.shape[1], len(generated)) ** 2
+    resamples = int(np.clip(2e11 / max(1, work), 20, 100))
+    return _compare(frechet_distance, frechet_distance, generated, reference, seed, resamples)
 
 
-def compare_kernel(generated: Array, reference: Array, *, seed: int = 0, num_splits: int = 5) -> Comparison:
+def compare_kernel(generated: Array, reference: Array, *, seed: int = 0) -> Comparison:
     """`kernel_distance` with its interval and floor."""
-    return _compare(kernel_distance, generated, reference, seed, num_splits, 50)
+    is_small = max(len(generated), len(reference)) <= 1000
+    quick = partial(kernel_distance, num_subsets=5)
+    return _compare(kernel_distance, quick, generated, reference, seed, 100 if is_small else 30)
+
+
+def compare_coverage(generated: Array, reference: Array, *, seed: int = 0) -> dict[str, Comparison]:
+    """The four scores of `coverage_scores` by name, with their intervals and floors.
+
+    The interval is that of the mean over pictures, with the neighbourhoods as they are.
+    """
+    generated, reference = _pair(generated, reference)
+    values = coverage_values(generated, reference)
+    size, splits = _splits(len(generated), len(reference), seed)
+    floors: list[Coverage] = []
+    at_floors: list[Coverage] = []
+    for chosen, half, other in splits if size > 5 else ():
+        floors.append(coverage_scores(reference[half], reference[other]))
+        at_floors.append(coverage_scores(generated[chosen], reference[other]))
+    compared: dict[str, Comparison] = {}
+    for name, each in values.items():
+        mean = mean_interval(each, seed=seed)
+        compared[name] = Comparison(
+            value=mean.value,
+            low=mean.low,
+            high=mean.high,
+            floor=float(np.mean([getattr(floor, name) for floor in floors])) if floors else None,
+            value_at_floor=float(np.mean([getattr(floor, name) for floor in at_floors])) if floors else None,
+            floor_size=size,
+        )
+    return compared
 
 
 def neighbour_radii(features: Array, num_neighbours: int) -> Array:
@@ -160,23 +209,38 @@ def pairwise_distances(first: Array, second: Array) -> Array:
     return np.sqrt(np.maximum(squares, 0.0))
 
 
-def _compare(measure, generated: Array, reference: Array, seed: int, num_splits: int, num_resamples: int) -> Comparison:
+def _compare(
+    measure: Measure, quick: Measure, generated: Array, reference: Array, seed: int, num_resamples: int
+) -> Comparison:
     generated, reference = _pair(generated, reference)
     value = measure(generated, reference)
-    low, high = spread_interval(measure, value, (generated, reference), seed=seed, num_resamples=num_resamples)
-    size = min(len(generated), len(reference) // 2)
-    floor = value_at_floor = None
-    if size >= 2:
-        rng = np.random.default_rng(seed)
-        floors: list[float] = []
-        values: list[float] = []
-        for _ in range(num_splits):
-            order = rng.permutation(len(reference))
-            half, other = reference[order[:size]], reference[order[size : 2 * size]]
-            floors.append(measure(half, other))
-            values.append(measure(generated[rng.choice(len(generated), size, replace=False)], other))
-        floor, value_at_floor = float(np.mean(floors)), float(np.mean(values))
-    return Comparison(value=value, low=low, high=high, floor=floor, value_at_floor=value_at_floor, floor_size=size)
+    low, high = spread_interval(quick, value, (generated, reference), seed=seed, num_resamples=num_resamples)
+    size, splits = _splits(len(generated), len(reference), seed)
+    floors: list[float] = []
+    values: list[float] = []
+    for chosen, half, other in splits if size >= 2 else ():
+        floors.append(quick(reference[half], reference[other]))
+        values.append(quick(generated[chosen], reference[other]))
+    return Comparison(
+        value=value,
+        low=low,
+        high=high,
+        floor=float(np.mean(floors)) if floors else None,
+        value_at_floor=float(np.mean(values)) if values else None,
+        floor_size=size,
+    )
+
+
+def _splits(num_generated: int, num_reference: int, seed: int) -> tuple[int, list[tuple[Array, Array, Array]]]:
+    """The size at which generated pictures and two halves of the reference are compared, and rows for each split."""
+    size = min(num_generated, num_reference // 2)
+    rng = np.random.default_rng(seed)
+    splits: list[tuple[Array, Array, Array]] = []
+    for _ in range(_NUM_SPLITS):
+        order = rng.permutation(num_reference)
+        chosen = rng.choice(num_generated, size, replace=False)
+        splits.append((chosen, order[:size], order[size : 2 * size]))
+    return size, splits
 
 
 def _pair(generated: Array, reference: Array) -> tuple[Array, Array]:
