@@ -124,6 +124,8 @@ class Space:
         self._axis = {axis.name: axis for axis in self.axes}
         self._group = {name: tuple(group) for group in self.rules.zipped for name in group}
         self._counts: dict[tuple[object, ...], int] = {}
+        self._fixed_counts: dict[int, int] = {}
+        self._texts: dict[int, tuple[str, ...] | None] = {}
         self._segments: dict[int, tuple[Segment, ...]] = {}
         self._places: dict[tuple[int, int, int], _Place] = {}
         self._steps: dict[tuple[int, State], _Step] = {}
@@ -213,8 +215,19 @@ class Space:
             self._alive.append(line)
         return self._segments[id(line)]
 
+    def fixed_texts(self, fork: Fork) -> tuple[str, ...] | None:
+        """The texts of a choice between plain texts; None for any other."""
+        if id(fork) not in self._texts:
+            texts = tuple(option.constant for option in fork.options if option.constant is not None)
+            self._texts[id(fork)] = texts if len(texts) == len(fork.options) else None
+            self._alive.append(fork)
+        return self._texts[id(fork)]
+
     def num_ways(self, part: Part | Line, values: Values) -> int:
         """How many fillings a part or line has that is independent of what is open; raises TooEntangled."""
+        known = self._fixed_counts.get(id(part))
+        if known is not None:
+            return known
         if isinstance(part, str | Slot | Word | Sampled):
             return 1
         switches = part.switches if isinstance(part, Line) else switches_of(part)
@@ -227,6 +240,8 @@ class Space:
             if count.bit_length() > MAX_COUNT_BITS:
                 raise TooEntangled("there are more than 10^1200 combinations")
             self._counts[key] = count
+            if not switches:
+                self._fixed_counts[id(part)] = count
             self._alive.append(part)
         return self._counts[key]
 

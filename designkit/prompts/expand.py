@@ -65,7 +65,9 @@ class Expansion:
     def __init__(self, file: PromptFile) -> None:
         self.file = file
         self._spaces: dict[object, Space] = {}
-        self.counts = tuple(1 if _is_plain(entry) else self._space(entry).count for entry in file.entries)
+        # By entry; None where there is nothing to choose.
+        self._by_entry = tuple(None if _is_plain(entry) else self._space(entry) for entry in file.entries)
+        self.counts = tuple(1 if space is None else space.count for space in self._by_entry)
         self._ends = tuple(accumulate(self.counts))
         self.total = self._ends[-1]
 
@@ -94,7 +96,8 @@ class Expansion:
         """The variant at a position from 0 to `total` - 1."""
         index = self.entry_at(position)
         entry = self.file.entries[index]
-        if _is_plain(entry):
+        space = self._by_entry[index]
+        if space is None:
             prompt, negative = (_plain_text(entry.texts.lines[key], words) for key in ("prompt", "negative"))
             name = _plain_text(entry.texts.lines["name"], words) if "name" in entry.texts.lines else ""
             copies = self._copies(entry, None, Combination({}, ()), words) if entry.has_copy else ()
@@ -107,7 +110,6 @@ class Expansion:
                 name=name.strip(),
                 copies=copies,
             )
-        space = self._space(entry)
         number = position - (self._ends[index - 1] if index else 0)
         combination = space[number]
         key = None
@@ -131,8 +133,7 @@ class Expansion:
 
     def settings_counts(self) -> Iterator[tuple[Settings, int]]:
         """How many variants of the full list there are for each set of settings."""
-        for entry, count in zip(self.file.entries, self.counts, strict=True):
-            space = None if _is_plain(entry) else self._space(entry)
+        for entry, space, count in zip(self.file.entries, self._by_entry, self.counts, strict=True):
             if space is None or not entry.varies_settings:
                 yield entry.settings, count
                 continue
@@ -153,9 +154,9 @@ class Expansion:
         num_vain = 0
         while len(seen) < size and num_vain < 100 + 10 * size:
             index = bisect_right(self._ends, draws.below(self.total))
-            entry = self.file.entries[index]
+            space = self._by_entry[index]
             position = self._ends[index - 1] if index else 0
-            position += 0 if _is_plain(entry) else self._space(entry).draw(draws)
+            position += 0 if space is None else space.draw(draws)
             if position in seen:
                 num_vain += 1
                 continue

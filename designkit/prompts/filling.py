@@ -95,6 +95,10 @@ class Filling:
                 texts.append(part)
             elif isinstance(part, Slot):
                 texts.append(self._slot(part.axis))
+            elif isinstance(part, Fork) and (fixed := self._space.fixed_texts(part)) is not None:
+                number, own = divmod(number, len(fixed))
+                self._record(part.label, fixed[own])
+                texts.append(fixed[own])
             else:
                 number, own = divmod(number, self._space.num_ways(part, self._values))
                 texts.append(self._part(part, own))

@@ -103,7 +103,8 @@ class Line:
     """Parts that follow each other.
 
     `anywhere` are the axes that it mentions, `outside` those that every filling reaches, `switches` those that its
-    shape depends on; `length` bounds the characters and parts of a filling.
+    shape depends on; `length` bounds the characters and parts of a filling; `constant` is its text where it has
+    only one.
     """
 
     parts: tuple[Part, ...]
@@ -111,13 +112,7 @@ class Line:
     outside: frozenset[str]
     switches: frozenset[str]
     length: int
-
-    @property
-    def constant(self) -> str | None:
-        """Its text, where there is only one."""
-        if not self.parts:
-            return ""
-        return self.parts[0] if len(self.parts) == 1 and isinstance(self.parts[0], str) else None
+    constant: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,12 +191,14 @@ def make_line(parts: Iterable[Part]) -> Line:
     mentions = _Sum()
     for part in joined:
         _add_mentions(part, mentions)
+    sole = joined[0] if joined else ""
     return Line(
-        tuple(part for part in joined if part != ""),
+        tuple(joined),
         frozenset(mentions.anywhere) or NOTHING,
         frozenset(mentions.outside) or NOTHING,
         frozenset(mentions.switches) or NOTHING,
         mentions.length,
+        sole if len(joined) < 2 and isinstance(sole, str) else None,
     )
 
 
