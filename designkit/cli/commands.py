@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from designkit.cli import design, make, review, show, train
+from designkit.cli import design, judge, lint, make, review, show, train
 
 app = typer.Typer(
     name="designkit",
@@ -33,9 +33,11 @@ def designkit(
 
 app.command("generate", short_help="Draw prompt files into run folders.")(make.generate)
 app.command("plan", short_help="Count and show what would be drawn.")(show.plan)
+app.command("lint", short_help="Check prompt files; say what is wrong or risky.")(lint.lint)
 app.add_typer(train.train_app, name="train")
 app.add_typer(show.models_app, name="models", short_help="List models, show what one is.")
 app.command("formats", short_help="List the named sizes.")(design.formats)
 app.add_typer(design.brand_app, name="brand", short_help="Check brand kits; read and write Design Tokens.")
+app.command("evaluate", short_help="Measure pictures: which choices score best.")(judge.evaluate)
 app.command("review", short_help="Judge a run's pictures on a local page.")(review.review)
 app.command("doctor", short_help="Check what this machine can do.")(show.doctor)

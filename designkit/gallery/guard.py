@@ -20,6 +20,7 @@ from typing import Any
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_URL_BYTES = 2048
+MAX_HEADER_BYTES = 16 * 1024
 BODY_SECONDS = 10.0
 
 BODY = "designkit.body"
@@ -96,13 +97,19 @@ class Guard:
             if scope["method"] == "POST":
                 scope[BODY] = await _read_body(headers, receive)
         except Refused as refusal:
-            await _answer(send, refusal.status, json.dumps({"error": str(refusal)}).encode(), "application/json")
+            # Whatever is left of the request must not be taken for the next one.
+            body = json.dumps({"error": str(refusal)}).encode()
+            await _answer(send, refusal.status, body, "application/json", {"connection": "close"})
             return
         await self._application(scope, receive, send)
 
     def _check_address(self, scope: Mapping[str, Any], headers: _Headers) -> None:
         if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_URL_BYTES:
             raise Refused(414, "the address is too long")
+        if sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > MAX_HEADER_BYTES:
+            raise Refused(431, "the headers are too long")
+        if scope["http_version"] != "1.1":
+            raise Refused(400, "nothing but HTTP/1.1 is spoken here")
         if headers.only(b"host") not in self._hosts:
             raise Refused(403, "this server is not called that")
         door = self._doors.get(scope["raw_path"])

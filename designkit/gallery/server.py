@@ -320,7 +320,7 @@ def serve(review: Review, announce: Callable[[str], None]) -> None:
             server_header=False,
             proxy_headers=False,
             limit_concurrency=MAX_CONNECTIONS,
-            timeout_keep_alive=30,
+            timeout_keep_alive=15,
             timeout_graceful_shutdown=2,
             h11_max_incomplete_event_size=16 * 1024,
         )
