@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
-from designkit.design.brand import Brand, BrandColour
 from designkit.design.colours import COLOUR_NAMES, colour_difference, name_colour, to_hex, to_rgb
-from designkit.errors import Problem
 from designkit.generators.base import ModelCard
+
+if TYPE_CHECKING:
+    from designkit.design.brand import Brand, BrandColour
 
 FAR_DIFFERENCE = 15.0
 """CIEDE2000 above which a word means another colour than the brand's."""
@@ -44,32 +45,20 @@ def colour_words(brand: Brand, card: ModelCard) -> dict[str, ColourWord]:
     return {name: colour_word(colour, card) for name, colour in brand.named_colours().items()}
 
 
-def brand_words(brand: Brand, card: ModelCard, names: Iterable[str]) -> dict[str, str]:
-    """What the placeholders of a brand stand for: its name and words, and those of `names` that are colours.
-
-    A name that is no word of the brand is left out.
-    """
+def brand_words(brand: Brand, card: ModelCard) -> dict[str, str]:
+    """What `{brand.name}`, `{brand.style}`, `{brand.primary}` and their like stand for in a model's prompts."""
     words = brand.words()
-    colours = brand.named_colours()
-    for name in names:
-        key = name.removeprefix("brand.")
-        if name not in words and key in colours:
-            words[name] = colour_word(colours[key], card).word
-    return words
+    colours = {f"brand.{name}": found.word for name, found in colour_words(brand, card).items()}
+    return {**colours, **words}
 
 
-def word_problem(brand: Brand, name: str) -> Problem | None:
-    """Why `{brand.xyz}` stands for nothing, with the nearest name that does; None where it does."""
-    known = [*brand.words(), *(f"brand.{colour}" for colour in brand.named_colours())]
-    if name in known:
-        return None
-    near = get_close_matches(name, known, n=1, cutoff=0.6)
-    fix = f"did you mean {{{near[0]}}}?" if near else f"the brand has: {', '.join(known[:12])}"
-    return Problem(code="unknown-brand-word", message=f"the brand {brand.name} has no {{{name}}}", fix=fix)
+def placeholder_names(brand: Brand) -> tuple[str, ...]:
+    """Every name that a prompt can use of a brand: `brand.name`, `brand.style`, `brand.avoid` and its colours."""
+    return (*brand.words(), *(f"brand.{name}" for name in brand.named_colours()))
 
 
-def far_words(brand: Brand, card: ModelCard, names: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Those of `names` whose word means a colour far from the brand's, each with a sentence about it."""
+def far_words(brand: Brand, card: ModelCard, names: Iterable[str]) -> Iterator[str]:
+    """A sentence about each of `names` whose word means a colour far from the brand's."""
     colours = brand.named_colours()
     for name in names:
         colour = colours.get(name.removeprefix("brand."))
@@ -78,9 +67,8 @@ def far_words(brand: Brand, card: ModelCard, names: Iterable[str]) -> Iterator[t
         found = colour_word(colour, card)
         if found.difference > FAR_DIFFERENCE:
             yield (
-                name,
                 f"{{{name}}} is {found.colour}, and the nearest colour that {card.name} knows is {found.word!r}, "
-                f"which is far from it (CIEDE2000 {found.difference:.0f})",
+                f"which is far from it (CIEDE2000 {found.difference:.0f})"
             )
 
 

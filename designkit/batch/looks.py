@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from designkit.design.formats import resolve_size
+from designkit.design.formats import BUILT_IN, Formats
 from designkit.generators.base import ModelCard
 from designkit.generators.strength import AdapterTag, adapter_tags, without_tags
 from designkit.prompts.entries import Entry, Settings
@@ -45,27 +45,27 @@ def look_of(variant: Variant, card: ModelCard) -> Look:
     )
 
 
-def sizes_of(entry: Entry | Settings, card: ModelCard) -> tuple[Size, ...]:
+def sizes_of(entry: Entry | Settings, card: ModelCard, formats: Formats = BUILT_IN) -> tuple[Size, ...]:
     """The sizes of an entry or a variant, each once; the model's default where none is named."""
-    return tuple(dict.fromkeys(map(resolve_size, entry.sizes))) or card.native_sizes[:1]
+    return tuple(dict.fromkeys(map(formats.resolve, entry.sizes))) or card.native_sizes[:1]
 
 
-def find_duplicates(card: ModelCard, variants: Sequence[Variant]) -> tuple[int, str]:
+def find_duplicates(card: ModelCard, variants: Sequence[Variant], formats: Formats = BUILT_IN) -> tuple[int, str]:
     """How many images of these variants come out the same as an earlier one, and the prompt of the first."""
     by_look: defaultdict[Look, list[Settings]] = defaultdict(list)
     for variant in variants:
         by_look[look_of(variant, card)].append(variant.settings)
     duplicates, example = 0, ""
     for look, entries in by_look.items():
-        repeated = _num_repeated(entries, card) if len(entries) > 1 else 0
+        repeated = _num_repeated(entries, card, formats) if len(entries) > 1 else 0
         duplicates += repeated
         example = example or (look.prompt if repeated else "")
     return duplicates, example
 
 
-def _num_repeated(entries: Sequence[Entry | Settings], card: ModelCard) -> int:
+def _num_repeated(entries: Sequence[Entry | Settings], card: ModelCard, formats: Formats = BUILT_IN) -> int:
     """How many pairs of size and seed the entries have in common."""
-    rows = [(sizes_of(entry, card), entry.seeds) for entry in entries]
+    rows = [(sizes_of(entry, card, formats), entry.seeds) for entry in entries]
     num_images = sum(len(sizes) * len(seeds) for sizes, seeds in rows)
     if num_images <= _FEW_IMAGES:
         return num_images - len({(size, seed) for sizes, seeds in rows for size in sizes for seed in seeds})

@@ -10,16 +10,20 @@ What the model cannot do is refused or reported here, before any weights load; t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
 
+from designkit.batch.brand_words import brand_words, far_words, placeholder_names
 from designkit.batch.drawing import choose_drawn_size, enlargement
 from designkit.batch.ids import Identity
 from designkit.batch.looks import find_duplicates, look_of, sizes_of
 from designkit.batch.strength import PromptAdapters, check_strength, strength_warnings
-from designkit.design.formats import resolve_size
+from designkit.batch.weight import weight_limits
+from designkit.design.formats import BUILT_IN, Format, Formats, read_formats, resolve_size
 from designkit.errors import InputRefused, ModelRefused, Problem
 from designkit.generators.base import ModelCard, Setting
 from designkit.prompts.expand import Expansion, Variant
@@ -27,6 +31,9 @@ from designkit.prompts.file import PromptFile
 from designkit.prompts.file import read_prompts as read_prompt_files
 from designkit.prompts.sampling import sample_size
 from designkit.values import Adapter, ImageRequest, Size
+
+if TYPE_CHECKING:
+    from designkit.design.brand import Brand
 
 MAX_IMAGES = 10_000
 """More images than this are made only when a number is asked for."""
@@ -72,6 +79,12 @@ class Plan:
     too_many: Problem | None = None
     expansion: Expansion = field(repr=False, compare=False)
     words: Mapping[str, str] = field(repr=False, compare=False)
+    formats: Formats = field(default=BUILT_IN, repr=False, compare=False)
+
+    @property
+    def limits(self) -> Mapping[Size, Format]:
+        """For each size that has a weight limit, the strictest of the named formats that the file asks for."""
+        return weight_limits(self.file, self.formats)
 
     def requests(self) -> Iterator[ImageRequest]:
         """The images in order, one by one: variant by variant, for each size, for each seed; none twice."""
@@ -84,14 +97,14 @@ class Plan:
 
     def estimate(self, seconds_per_image: float) -> Estimate:
         """What the plan will take, at this speed, on average over its sizes."""
-        sizes = [sizes_of(entry, self.card) for entry in self.file.entries[:1000]]
+        sizes = [sizes_of(entry, self.card, self.formats) for entry in self.file.entries[:1000]]
         areas = [size.width * size.height for row in sizes for size in row]
         bytes_each = max(_PNG_BYTES_PER_PIXEL * sum(areas) / len(areas), _PNG_BYTES_AT_LEAST)
         return Estimate(seconds=self.count * seconds_per_image, disk_bytes=int(self.count * bytes_each))
 
     def _distinct(self) -> Iterator[ImageRequest]:
         seen: set[int] = set()
-        maker = _Maker(self.file, self.card, self.drawn)
+        maker = _Maker(self.file, self.card, self.drawn, self.formats)
         for variant in self.expansion.sample(self.words):
             for request in maker.requests(variant):
                 key = int(request.id, 16)
@@ -108,7 +121,14 @@ def read_prompts(
     `overrides` are `key=value` texts (a dotted key and a YAML value) laid over every file. Raises InputRefused
     with every mistake of every file, the names of sizes included.
     """
-    return read_prompt_files(arguments, overrides=overrides, stdin=stdin, check_size=resolve_size)
+    return read_prompt_files(
+        arguments,
+        overrides=overrides,
+        stdin=stdin,
+        check_size=resolve_size,
+        open_formats=lambda paths: read_formats(paths).resolve,
+        open_brand=_open_brand,
+    )
 
 
 def make_plan(
@@ -128,8 +148,11 @@ def make_plan(
 
     card = card or find_card(file.model.name)
     problems: list[Problem] = []
-    words = _brand_words(file, problems)
-    drawn = _drawn_sizes(file, card, problems)
+    formats = read_formats(file.formats)
+    brand = _read_brand(file, problems)
+    file, brand_warnings = _with_brand(file, brand, card)
+    words = brand_words(brand, card) if brand is not None else {}
+    drawn = _drawn_sizes(file, card, formats, problems)
     problems += _refusals(file, card, limit)
     if problems:
         raise InputRefused(dict.fromkeys(problems))
@@ -142,11 +165,13 @@ def make_plan(
     num_checked = num_variants if num_variants <= MAX_CHECKED_VARIANTS else NUM_WORD_CHECKED_VARIANTS
     variants = list(islice(expansion.sample(words), num_checked))
     check_strength(file, card, variants)
-    duplicates, example = find_duplicates(card, variants) if num_variants == len(variants) else (0, "")
-    count = _num_images(file, card, expansion, num_variants, words) - duplicates
+    duplicates, example = find_duplicates(card, variants, formats) if num_variants == len(variants) else (0, "")
+    count = _num_images(file, card, expansion, num_variants, words, formats) - duplicates
     too_many = _too_many(file, count, limit)
     warnings = [
         *file.warnings,
+        *brand_warnings,
+        *_format_warnings(file, formats),
         *_setting_warnings(file, card),
         *_size_warnings(file, drawn),
         *_sample_warnings(file, expansion.total, num_variants),
@@ -166,16 +191,18 @@ def make_plan(
         too_many=next(iter(too_many), None),
         expansion=expansion,
         words=words,
+        formats=formats,
     )
 
 
 class _Maker:
     """Makes the requests of variants, with what is the same for all of them at hand."""
 
-    def __init__(self, file: PromptFile, card: ModelCard, drawn: Mapping[Size, Size]) -> None:
+    def __init__(self, file: PromptFile, card: ModelCard, drawn: Mapping[Size, Size], formats: Formats) -> None:
         self.file = file
         self.card = card
         self.drawn = drawn
+        self.formats = formats
         self._identity = Identity(card, variant=file.model.variant)
         self._sizes: dict[tuple[str, ...], tuple[Size, ...]] = {}
         self._in_prompts = PromptAdapters(file)
@@ -189,7 +216,7 @@ class _Maker:
             adapters = (*adapters, *self._in_prompts.of(variant.prompt))
         fingerprints = [(self._fingerprint(adapter), adapter.weight) for adapter in adapters]
         if settings.sizes not in self._sizes:
-            self._sizes[settings.sizes] = sizes_of(settings, self.card)
+            self._sizes[settings.sizes] = sizes_of(settings, self.card, self.formats)
         for size in self._sizes[settings.sizes]:
             drawn = self.drawn[size]
             ids = self._identity.ids(
@@ -227,24 +254,60 @@ class _Maker:
         return self._fingerprints[adapter.path]
 
 
-def _brand_words(file: PromptFile, problems: list[Problem]) -> dict[str, str]:
+def _open_brand(place: Path) -> tuple[str, ...]:
+    """The words that a brand has; raises InputRefused for a damaged one."""
+    from designkit.design.brand import read_brand
+
+    return placeholder_names(read_brand(place))
+
+
+def _read_brand(file: PromptFile, problems: list[Problem]) -> Brand | None:
     if file.brand is None:
-        return {}
+        return None
     from designkit.design.brand import read_brand
 
     try:
-        return read_brand(file.brand).words()
+        return read_brand(file.brand)
     except InputRefused as error:
         problems += error.problems
-        return {}
+        return None
 
 
-def _drawn_sizes(file: PromptFile, card: ModelCard, problems: list[Problem]) -> dict[Size, Size]:
+def _with_brand(file: PromptFile, brand: Brand | None, card: ModelCard) -> tuple[PromptFile, list[Problem]]:
+    """The file with the brand's adapter, where the model takes adapters; and what of the brand the model cannot say."""
+    if brand is None:
+        return file, []
+    fix = "name another colour, or choose a model that knows more of them"
+    written = json.dumps(file.document.plain())
+    mentioned = [name for name in placeholder_names(brand) if name in written]
+    warnings = [
+        file.problem("colour-word-far", message, key="prompt", fix=fix) for message in far_words(brand, card, mentioned)
+    ]
+    if brand.adapter is None:
+        return file, warnings
+    if "adapters" not in card.accepts:
+        message = f"{card.name} takes no adapters; that of the brand is left out"
+        fix = "choose a model that takes adapters, or leave it so"
+        return file, [*warnings, file.problem("brand-adapter-left-out", message, key="brand", fix=fix)]
+    adapters = (*file.model.adapters, brand.adapter)
+    return replace(file, model=replace(file.model, adapters=adapters)), warnings
+
+
+def _format_warnings(file: PromptFile, formats: Formats) -> Iterator[Problem]:
+    """The names whose meaning a file of one's own changes."""
+    used = {name.strip().lower() for entry in file.entries for name in entry.all_sizes}
+    for name in formats.replaced:
+        if name in used:
+            message = f"{name!r} is {formats.resolve(name)} here, and {resolve_size(name)} everywhere else"
+            yield file.problem("format-replaced", message, key="formats", fix="give your own size a name of its own")
+
+
+def _drawn_sizes(file: PromptFile, card: ModelCard, formats: Formats, problems: list[Problem]) -> dict[Size, Size]:
     """For each size asked for, the size that the model draws; sizes that do not exist are reported."""
     drawn: dict[Size, Size] = {}
     for name in dict.fromkeys(name for entry in file.entries for name in entry.all_sizes):
         try:
-            size = resolve_size(name)
+            size = formats.resolve(name)
             drawn[size] = choose_drawn_size(size, card)
         except InputRefused as error:
             problems += (file.problem(each.code, each.message, key="sizes", fix=each.fix) for each in error.problems)
@@ -293,7 +356,12 @@ def _fingerprint(adapter: Adapter) -> str:
 
 
 def _num_images(
-    file: PromptFile, card: ModelCard, expansion: Expansion, num_variants: int, words: Mapping[str, str]
+    file: PromptFile,
+    card: ModelCard,
+    expansion: Expansion,
+    num_variants: int,
+    words: Mapping[str, str],
+    formats: Formats,
 ) -> int:
     """Variants x sizes x seeds, also where rows have sizes and seeds of their own."""
     if any(entry.varies_settings for entry in file.entries):
@@ -301,8 +369,8 @@ def _num_images(
             classes = expansion.settings_counts()
         else:
             classes = ((expansion.variant(place, words).settings, 1) for place in expansion.positions())
-        return sum(count * len(sizes_of(settings, card)) * len(settings.seeds) for settings, count in classes)
-    each = [len(sizes_of(entry, card)) * len(entry.seeds) for entry in file.entries]
+        return sum(count * len(sizes_of(settings, card, formats)) * len(settings.seeds) for settings, count in classes)
+    each = [len(sizes_of(entry, card, formats)) * len(entry.seeds) for entry in file.entries]
     if len(set(each)) == 1:
         return num_variants * each[0]
     if num_variants == expansion.total:

@@ -7,7 +7,7 @@ with each combination of the values on its axes.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -30,7 +30,7 @@ CheckSize = Callable[[str], object]
 
 _ROW_SETTINGS = frozenset(field.alias or name for name, field in RowDocument.model_fields.items()) | {"size"}
 _TABLE_SETTINGS = _ROW_SETTINGS - {"name", "copy"}
-_FILE_KEYS = frozenset(PromptDocument.model_fields) - _ROW_SETTINGS - {"kind", "brand"}
+_FILE_KEYS = frozenset(PromptDocument.model_fields) - _ROW_SETTINGS - {"kind", "brand", "formats"}
 _OPTION = re.compile(r"(?:^|\s)(--[a-z][\w-]*)")
 _GRAMMAR = re.compile(r"[{$%\\]|__")
 
@@ -128,20 +128,32 @@ class Reading:
     warnings: list[Problem] = field(default_factory=list[Problem])
 
 
-def read_entries(source: Source, document: PromptDocument | None, check_size: CheckSize | None) -> Reading:
+def read_entries(
+    source: Source,
+    document: PromptDocument | None,
+    check_size: CheckSize | None,
+    brand_words: Collection[str] | None = None,
+) -> Reading:
     """Read every row of a source. `document` is its checked form, None where that failed (rows are read still)."""
-    return _Reader(source, document or PromptDocument(), check_size).read()
+    return _Reader(source, document or PromptDocument(), check_size, brand_words).read()
 
 
 _NO_TEXT = Phrase(())
 
 
 class _Reader:
-    def __init__(self, source: Source, document: PromptDocument, check_size: CheckSize | None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        document: PromptDocument,
+        check_size: CheckSize | None,
+        brand_words: Collection[str] | None,
+    ) -> None:
         self.source = source
         self.root = source.document
         self.document = document
         self.check_size = check_size
+        self.brand_words = brand_words
         self.result = Reading()
         self.templates: dict[str, Template] = {}
         self.checked_sizes: set[tuple[str, int | None]] = set()
@@ -343,8 +355,7 @@ class _Reader:
         key = (tuple(axis.name for axis in own), variables, own if is_own else None)
         if key not in self.scopes:
             axes = (*self.written_axes, *own)
-            has_brand = self.root.get("brand") is not None
-            self.scopes[key] = Scope(axes, written, has_brand=has_brand, wildcards=self.wildcards)
+            self.scopes[key] = Scope(axes, written, brand_words=self.brand_words, wildcards=self.wildcards)
         return self.scopes[key]
 
     def axes(self, scope: Scope, own: tuple[WrittenAxis, ...]) -> tuple[Axis, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TextIO
@@ -12,6 +12,7 @@ from designkit.errors import InputRefused, Problem
 from designkit.prompts.entries import Axis, CheckSize, Entry, Exclusion, read_entries
 from designkit.prompts.sampling import Sample
 from designkit.prompts.schema import PromptDocument
+from designkit.prompts.scope import BRAND_WORDS
 from designkit.prompts.seeds import Seeds
 from designkit.prompts.sources import Source, apply_overrides, read_source
 from designkit.values import Adapter
@@ -36,8 +37,9 @@ class PromptFile:
     """A checked prompt file.
 
     `name` is fit for a folder; `source` is what messages call it (its path, "standard input", "the prompt").
-    `brand` is the folder of the brand kit. Each of `entries` is one prompt with its axes and settings;
-    `sizes`, `seeds` and `model` are those of the file, which entries of a table may replace.
+    `brand` is the folder of the brand kit, or a Design Tokens file; `formats` are files of sizes of one's own. Each
+    of `entries` is one prompt with its axes and settings; `sizes`, `seeds` and `model` are those of the file, which
+    entries of a table may replace.
     """
 
     name: str
@@ -45,6 +47,7 @@ class PromptFile:
     source: str
     kind: Literal["ad", "packaging", "branding"] | None
     brand: Path | None
+    formats: tuple[Path, ...] = ()
     entries: tuple[Entry, ...]
     axes: tuple[Axis, ...]
     exclude: tuple[Exclusion, ...]
@@ -78,12 +81,15 @@ def read_prompts(
     overrides: Sequence[str] = (),
     stdin: TextIO | None = None,
     check_size: CheckSize | None = None,
+    open_formats: Callable[[Sequence[Path]], CheckSize] | None = None,
+    open_brand: Callable[[Path], Collection[str]] | None = None,
 ) -> tuple[PromptFile, ...]:
     """Read each argument: a prompt file (.yaml, .txt, .csv, .jsonl), `-` for standard input, or a bare prompt.
 
     `overrides` are `key=value` texts (a dotted key and a YAML value) laid over every file. `check_size` raises
-    InputRefused for a text that is no size; without it sizes are checked when a plan is made. Raises
-    InputRefused with every mistake of every file.
+    InputRefused for a text that is no size; without it sizes are checked when a plan is made. `open_formats` gives
+    the check for a file that names sizes of its own, `open_brand` the words that a brand has (`brand.primary`)
+    beside its name, style and what it avoids. Raises InputRefused with every mistake of every file.
     """
     files: list[PromptFile] = []
     problems: list[Problem] = []
@@ -95,7 +101,8 @@ def read_prompts(
         try:
             source, mistakes = apply_overrides(read_source(argument, stdin), overrides)
             problems += mistakes
-            files.append(_read_file(source, check_size, from_shell=_names_brand(overrides)))
+            outside = _Outside(check_size, open_formats, open_brand)
+            files.append(_read_file(source, outside, from_shell=_names_brand(overrides)))
         except InputRefused as error:
             problems += error.problems
     problems += _name_problems(files)
@@ -104,12 +111,56 @@ def read_prompts(
     return tuple(files)
 
 
-def _read_file(source: Source, check_size: CheckSize | None, *, from_shell: bool) -> PromptFile:
+@dataclass(frozen=True)
+class _Outside:
+    """What is known beyond the words of a prompt file: sizes and brands."""
+
+    check_size: CheckSize | None
+    open_formats: Callable[[Sequence[Path]], CheckSize] | None
+    open_brand: Callable[[Path], Collection[str]] | None
+
+    def size_check(self, formats: Sequence[Path], problems: list[Problem]) -> CheckSize | None:
+        """The check for sizes where these files name more of them."""
+        if not formats or self.open_formats is None:
+            return self.check_size if not formats else None
+        try:
+            return self.open_formats(formats)
+        except InputRefused as error:
+            problems += error.problems
+            return None
+
+    def brand_words(self, brand: Path | None, problems: list[Problem]) -> Collection[str]:
+        """The words that a brand has; all of the kind where it cannot be read, the sure ones where nobody looks."""
+        if self.open_brand is None:
+            return BRAND_WORDS
+        if brand is None:
+            return _ANY_BRAND_WORD
+        try:
+            return self.open_brand(brand)
+        except InputRefused as error:
+            problems += error.problems
+            return _ANY_BRAND_WORD
+
+
+class _AnyBrandWord(tuple[str, ...]):
+    """The words of a brand that cannot be read: every name of their kind, of which three are sure."""
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.startswith("brand.")
+
+
+_ANY_BRAND_WORD = _AnyBrandWord(BRAND_WORDS)
+
+
+def _read_file(source: Source, outside: _Outside, *, from_shell: bool) -> PromptFile:
     checked = validate(PromptDocument, source.document)
     problems = checked if isinstance(checked, list) else []
     document = None if isinstance(checked, list) else checked
-    reading = read_entries(source, document, check_size)
     brand = _find_brand(source, problems, from_shell=from_shell)
+    formats = tuple(_find_formats(source))
+    has_brand = source.document.get("brand") is not None
+    words = outside.brand_words(brand, problems) if has_brand else None
+    reading = read_entries(source, document, outside.size_check(formats, problems), words)
     if document and document.sample.method == "random" and document.sample.count is None:
         node = source.document.get("sample") or source.document
         message, fix = "random sampling needs a count", "write sample: {method: random, count: 24}"
@@ -124,6 +175,7 @@ def _read_file(source: Source, check_size: CheckSize | None, *, from_shell: bool
         source=source.place,
         kind=document.kind,
         brand=brand,
+        formats=formats,
         entries=tuple(reading.entries),
         axes=reading.axes,
         exclude=reading.exclude,
@@ -169,9 +221,9 @@ def _find_brand(source: Source, problems: list[Problem], *, from_shell: bool) ->
     places = [here / node.value, here / "brands" / node.value]
     if from_shell:
         places.insert(0, Path(node.value))
-    for folder in places:
-        if any((folder / name).is_file() for name in BRAND_FILES):
-            return folder
+    for place in places:
+        if any((place / name).is_file() for name in BRAND_FILES) or (place.suffix == ".json" and place.is_file()):
+            return place
     existing = next((folder for folder in places if folder.is_dir()), None)
     if existing is not None:
         message = f"the folder {existing} holds no brand.yaml"
@@ -184,6 +236,15 @@ def _find_brand(source: Source, problems: list[Problem], *, from_shell: bool) ->
     fix = f"did you mean {known[near].parent.relative_to(here)}?" if near else "check the path, or remove the line"
     problems.append(node.problem("missing-brand", f"there is no brand at {places[0]}", key="brand", fix=fix))
     return None
+
+
+def _find_formats(source: Source) -> Iterator[Path]:
+    """The files of named sizes, relative to the prompt file."""
+    node = source.document.get("formats")
+    here = source.path.parent if source.path else Path()
+    for item in node.value if node and isinstance(node.value, tuple) else (node,) if node else ():
+        if isinstance(item.value, str):
+            yield here / item.value
 
 
 def _name_problems(files: Sequence[PromptFile]) -> list[Problem]:

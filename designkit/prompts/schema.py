@@ -139,7 +139,11 @@ class PromptDocument(_Strict):
     """A designkit prompt file: one or several prompts, their axes, and what to make of each variant."""
 
     kind: Literal["ad", "packaging", "branding"] | None = Field(default=None, description="what is designed")
-    brand: Text | None = Field(default=None, description="folder of a brand kit, relative to this file or to brands/")
+    brand: Text | None = Field(
+        default=None,
+        description="brand kit: a folder, or a Design Tokens file (.json), relative to this file or to brands/",
+        examples=["brands/sunpip"],
+    )
     prompt: Texts | None = Field(
         default=None,
         description="the prompt; {name} takes an axis' value, {a|b} makes both, __name__ takes a wildcard's values",
@@ -196,6 +200,11 @@ class PromptDocument(_Strict):
     sizes: Texts | None = Field(
         default=None,
         description="named sizes (square, iab/300x250) or pixels (1024x768); {axis} takes an axis' value",
+    )
+    formats: Texts | None = Field(
+        default=None,
+        description="files of named sizes of your own, relative to this file",
+        examples=["my-sizes.yaml"],
     )
     seed: int = Field(default=0, ge=0, le=MAX_SEED, description="the first seed")
     seeds: Texts | None = Field(default=None, description="2 (how many), [1, 2], 100-119, or 20#1000")

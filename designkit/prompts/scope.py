@@ -7,7 +7,7 @@ variables, names that lead back to themselves, and nestings too large to count.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from designkit.documents import Node, suggest
@@ -129,13 +129,13 @@ class Scope:
         axes: Sequence[WrittenAxis],
         texts: Sequence[WrittenText],
         *,
-        has_brand: bool,
+        brand_words: Collection[str] | None,
         wildcards: Wildcards,
     ) -> None:
         self.problems: list[Problem] = []
         self.used: set[str] = set()
         self._written = {axis.name: axis for axis in axes}
-        self._words = BRAND_WORDS if has_brand else ()
+        self._words: Collection[str] = () if brand_words is None else brand_words
         self._wildcards = wildcards
         self._bindings: dict[str, _Binding] = {}
         self._axes: dict[str, Axis] = {}
@@ -331,7 +331,7 @@ class Scope:
 
     def _unknown(self, part: Placeholder | Variable, scope: Mapping[str, _Binding], place: Place) -> Problem:
         name, known = part.name, [*scope, *self._written, *self._words]
-        if name in BRAND_WORDS:
+        if name.startswith("brand.") and not self._words:
             message = f"{{{name}}} needs a brand, and the file names none"
             return place.problem(part.start, "no-brand", message, "add a line 'brand: FOLDER'")
         if isinstance(part, Variable):

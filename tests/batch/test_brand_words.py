@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from designkit.batch.brand_words import FAR_DIFFERENCE, brand_words, colour_word, far_words, word_problem
+from designkit.batch.brand_words import FAR_DIFFERENCE, brand_words, colour_word, far_words, placeholder_names
 from designkit.design.brand import Brand, BrandColour
 from designkit.generators.catalog import DRAFT_CARD, find_card
 from designkit.starter.colours import COLOURS
@@ -45,26 +45,25 @@ def test_a_kits_own_word_is_used_where_the_model_knows_it(value: str, word: str 
 
 def test_placeholders_stand_for_names_words_and_colours():
     kit = brand(teal=colour("#0B7A75"), cream=colour("#F4ECD8"))
-    assert brand_words(kit, STARTER, ["brand.primary", "brand.cream", "brand.nothing"]) == {
+    words = brand_words(kit, STARTER)
+    assert words == {
         "brand.name": "Lumen",
         "brand.style": "flat",
         "brand.avoid": "",
         "brand.primary": "teal",
+        "brand.teal": "teal",
         "brand.cream": "cream",
     }
+    assert set(placeholder_names(kit)) == set(words)
 
 
-def test_a_word_that_the_brand_has_not_is_told_with_the_nearest():
-    kit = brand(teal=colour("#0B7A75"))
-    assert word_problem(kit, "brand.teal") is None
-    assert word_problem(kit, "brand.style") is None
-    problem = word_problem(kit, "brand.teel")
-    assert problem
-    assert (problem.code, problem.fix) == ("unknown-brand-word", "did you mean {brand.teal}?")
+def test_a_colour_cannot_take_the_place_of_the_brands_own_words():
+    assert brand_words(brand(name=colour("#0B7A75")), STARTER)["brand.name"] == "Lumen"
 
 
 def test_a_word_that_means_a_far_colour_is_told():
     kit = brand(mint=colour("#8FFF9F"), teal=colour("#0B7A75"))
-    assert [name for name, _ in far_words(kit, STARTER, ["brand.mint", "brand.teal", "brand.style"])] == ["brand.mint"]
+    (message,) = far_words(kit, STARTER, ["brand.mint", "brand.teal", "brand.style"])
+    assert message.startswith("{brand.mint} is #8FFF9F")
     assert colour_word(kit.colours["mint"], STARTER).difference > FAR_DIFFERENCE
     assert list(far_words(kit, DRAFT_CARD, ["brand.mint"])) == []
