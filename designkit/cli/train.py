@@ -1,51 +1,202 @@
-"""`designkit train`: a recipe file to a model folder."""
+"""`designkit train`: a folder of pictures, or a recipe file, to a model folder.
+
+A family is one entry of FAMILIES; what it brings is the same for each:
+
+    recipe  pydantic model of its recipe file, with `kind`, `name` and, where it learns from pictures, `data.folder`
+    preset  preset(folder: str, num_pictures: int, *, side_px: int, name: str) -> recipe, the best settings known for a
+            folder of so many pictures; None where there is no learning from a folder
+    train   train(recipe, out: Path, *, threads: int) -> Generator[StageReport]: trains what is not finished and writes
+            the model folder; its checkpoints and curves are below `out`, decoded pictures in `out / "cache"`
+            (`training.data.open_pictures`), so that what is surveyed here is not surveyed again
+
+Closing the iterator saves (see training/loop.py); that is how a signal ends it.
+"""
 
 from __future__ import annotations
 
-import time
+import json
+import os
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from designkit.cli.console import duration, note, say, say_json
+from designkit.cli.console import note, say, say_json
 from designkit.cli.planning import AsJson, Overrides
+from designkit.errors import InputRefused, Problem
 
-REPORT_SECONDS = 5.0
+if TYPE_CHECKING:
+    from designkit.training.data import Survey
+    from designkit.training.loop import StageReport
+
+RECIPE_SUFFIXES = (".yaml", ".yml")
+SIDES_PX = (8, 16, 28, 32, 64)
+"""Sides that a preset trains at: the largest that half of the pictures fill."""
 
 train_app = typer.Typer(help="Train a model of your own.", no_args_is_help=True)
+
+Data = Annotated[
+    Path, typer.Argument(metavar="DATA|RECIPE.yaml", help="A folder of pictures, or a recipe from prompts/train/.")
+]
+Recipe = Annotated[Path, typer.Argument(metavar="RECIPE.yaml", help="The recipe, such as prompts/train/starter.yaml.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="The model folder; outputs/<name of the recipe or folder> unless given.")
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """What can be trained, loaded only when it is asked for."""
+
+    load_recipe: Callable[[], type[Any]]
+    load_preset: Callable[[], Callable[..., Any]] | None
+    load_train: Callable[[], Callable[..., Generator[StageReport]]]
+
+
+@train_app.command("gan")
+def train_gan_command(data: Data, out: Out = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Train a generative adversarial network; the same command again goes on where it stopped."""
+    _train("gan", data, out, overrides or (), as_json=as_json)
 
 
 @train_app.command("diffusion")
 def train_diffusion_command(
-    recipe: Annotated[Path, typer.Argument(help="The recipe, such as prompts/train/starter.yaml.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="The model folder; outputs/<the recipe's name> unless given.")
-    ] = None,
-    overrides: Overrides = None,
-    as_json: AsJson = False,
+    recipe: Recipe, out: Out = None, overrides: Overrides = None, as_json: AsJson = False
 ) -> None:
     """Train a small text-to-image model from nothing; the same command again goes on where it stopped."""
-    from designkit.training.config import read_recipe
+    _train("diffusion", recipe, out, overrides or (), as_json=as_json)
 
-    plan = read_recipe(recipe, overrides or ())
-    folder = out or Path("outputs") / plan.name
-    from designkit.models.device import free_cores  # before torch: it decides how idle threads wait
+
+def _gan_recipe() -> type[Any]:
+    from designkit.training.gan_recipe import GanRecipe
+
+    return GanRecipe
+
+
+def _gan_preset() -> Callable[..., Any]:
+    from designkit.training.gan_recipe import gan_preset
+
+    return gan_preset
+
+
+def _train_gan() -> Callable[..., Generator[StageReport]]:
+    from designkit.training.recipes.gan import train_gan
+
+    return train_gan
+
+
+def _diffusion_recipe() -> type[Any]:
+    from designkit.training.config import DiffusionRecipe
+
+    return DiffusionRecipe
+
+
+def _train_diffusion() -> Callable[..., Generator[StageReport]]:
     from designkit.training.recipes.diffusion import train_diffusion
 
-    last, steps = 0.0, 0
-    for step in train_diffusion(plan, folder, threads=free_cores()):
-        steps += 1
-        report = step.report
-        if time.monotonic() - last < REPORT_SECONDS and report.progress < 1:
-            continue
-        last = time.monotonic()
-        measured = "  ".join(f"{name} {value:.4f}" for name, value in report.metrics.items())
-        note(
-            f"{step.stage}  step {report.step}  {report.progress:4.0%}  loss {report.loss:.4f}  {measured}  "
-            f"{report.samples_per_second:.0f} samples/s  {duration(report.seconds_left)} left"
-        )
+    return train_diffusion
+
+
+FAMILIES: dict[str, Family] = {
+    "gan": Family(load_recipe=_gan_recipe, load_preset=_gan_preset, load_train=_train_gan),
+    "diffusion": Family(load_recipe=_diffusion_recipe, load_preset=None, load_train=_train_diffusion),
+}
+
+
+def _train(kind: str, data: Path, out: Path | None, overrides: Sequence[str], *, as_json: bool) -> None:
+    from designkit.cli.stopping import check_stopped, hold_signals
+    from designkit.cli.training_progress import show_training
+    from designkit.training.config import read_recipe
+
+    family = FAMILIES[kind]
+    found: Survey | None = None
+    if data.suffix.lower() in RECIPE_SUFFIXES:
+        recipe = read_recipe(data, overrides, model=family.load_recipe())
+        folder = out or Path("outputs") / recipe.name
+        pictures = getattr(getattr(recipe, "data", None), "folder", None)
+        if pictures is not None:
+            found = _survey(Path(pictures), folder)
+    else:
+        folder = out or Path("outputs") / f"{data.resolve().name}-{kind}"
+        found = _survey(data, folder)
+        recipe = _recipe_for(family, kind, data, found, folder, overrides)
+    _keep(folder, recipe, found)
+    from designkit.models.device import free_cores  # before torch: it decides how idle threads wait
+
+    steps, num_steps = family.load_train()(recipe, folder, threads=free_cores()), 0
+    with closing(steps), hold_signals() as is_stopping, show_training(is_shown=_is_main()) as show:
+        for step in steps:
+            num_steps += 1
+            show(step)
+            if _agreed(is_stopping()):
+                break
+    check_stopped()
+    if not _is_main():
+        return
     if as_json:
-        say_json({"model": str(folder), "steps": steps})
+        say_json({"model": str(folder), "steps": num_steps, "data": found.summary() if found else None})
     else:
         say(f"The model is in {folder}. Draw with it: designkit generate PROMPTS --model {folder}")
+
+
+def _survey(place: Path, folder: Path) -> Survey:
+    """Look at every picture before anything runs, and say what was found."""
+    from designkit.training.data import survey
+
+    found = survey(place, cache=folder / "cache" if _is_main() else None)
+    if _is_main():
+        note(found.text())
+    return found
+
+
+def _recipe_for(family: Family, kind: str, data: Path, found: Survey, folder: Path, overrides: Sequence[str]) -> Any:
+    """The recipe that this folder was begun with, or the preset for so many pictures; overrides laid over it."""
+    from designkit.training.config import change_recipe, read_recipe
+
+    if family.load_preset is None:
+        raise InputRefused(
+            Problem(
+                code="recipe", message=f"train {kind} needs a recipe file", file=str(data),
+                fix="give one, such as prompts/train/starter.yaml",
+            )
+        )  # fmt: skip
+    begun = folder / "recipe.yaml"
+    if begun.exists():
+        note(f"going on with {begun}")
+        return read_recipe(begun, overrides, model=family.load_recipe())
+    sides = sorted(min(entry.width, entry.height) for entry in found.entries)
+    middle = sides[len(sides) // 2] if sides else SIDES_PX[0]
+    side_px = max(side for side in SIDES_PX if side <= max(middle, SIDES_PX[0]))
+    preset = family.load_preset()(str(data), len(found.entries), side_px=side_px, name=folder.name)
+    return change_recipe(preset, overrides)
+
+
+def _keep(folder: Path, recipe: Any, found: Survey | None) -> None:
+    """Write down with which recipe and on which pictures the model is trained."""
+    from designkit.files import write_durably
+    from designkit.runs.folder import make_folder
+    from designkit.training.config import recipe_text
+
+    if not _is_main():
+        return
+    make_folder(folder)
+    write_durably(folder / "recipe.yaml", recipe_text(recipe).encode())
+    if found is not None:
+        write_durably(folder / "data.json", (json.dumps(found.summary(), ensure_ascii=False, indent=1) + "\n").encode())
+
+
+def _is_main() -> bool:
+    """Whether this is the one process that speaks, of those that `accelerate launch` has started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _agreed(is_stopping: bool) -> bool:
+    """Whether any process has been asked to stop: all of them stop after the same step, or the rest would wait."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return is_stopping
+    from designkit.training.processes import is_any, state
+
+    return is_any(state(), is_stopping)

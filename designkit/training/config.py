@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from designkit.documents import parse_document, read_document, validate, with_value
+from designkit.documents import Node, parse_document, read_document, validate, with_value
 from designkit.errors import InputRefused, Problem
+
+AnyRecipe = TypeVar("AnyRecipe", bound=BaseModel)
 
 
 class Strict(BaseModel):
@@ -30,7 +33,7 @@ class Schedule(Strict):
     weight_decay: float = Field(default=0.01, ge=0)
     warmup_steps: int = Field(default=100, ge=0)
     cooldown: float = Field(default=0.3, ge=0, le=1, description="share of the run over which the rate falls to 0")
-    gradient_clip: float = Field(default=1.0, gt=0, description="longest gradient of a phase; .inf never cuts")
+    gradient_clip: float = Field(default=1.0, gt=0, description="longest gradient of a phase; inf never cuts")
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="bf16", description="auto: bf16 where the device is faster with it; a resumed run keeps its choice"
@@ -42,6 +45,7 @@ class Schedule(Strict):
         default=False, description="compile the losses with torch.compile: slow to begin, then faster"
     )
     checkpoint_minutes: float = Field(default=5.0, gt=0)
+    tensorboard: bool = Field(default=False, description="also write TensorBoard events; log.csv is always written")
 
     @model_validator(mode="after")
     def _one_length(self) -> Schedule:
@@ -114,24 +118,57 @@ class DiffusionRecipe(Strict):
     denoiser: DenoiserRecipe
 
 
-def read_recipe(path: Path, overrides: Sequence[str] = ()) -> DiffusionRecipe:
+def read_recipe(path: Path, overrides: Sequence[str] = (), *, model: type[AnyRecipe] = DiffusionRecipe) -> AnyRecipe:
     """The recipe in a YAML file, with `key=value` overrides (dotted key, YAML value) laid over it.
 
     Raises InputRefused with every mistake, each with file, line and key.
     """
-    document = read_document(path)
+    return _checked(model, read_document(path), overrides)
+
+
+def change_recipe(recipe: AnyRecipe, overrides: Sequence[str]) -> AnyRecipe:
+    """A recipe with `key=value` overrides laid over it; raises InputRefused."""
+    if not overrides:
+        return recipe
+    return _checked(type(recipe), parse_document(recipe_text(recipe), name="the preset"), overrides)
+
+
+def recipe_text(recipe: BaseModel) -> str:
+    """A recipe as YAML with every default written out, which `read_recipe` reads back as an equal one."""
+    import io
+
+    from ruamel.yaml import YAML
+
+    text = io.StringIO()
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # pyright: ignore[reportAttributeAccessIssue]
+    yaml.dump(_plain(recipe.model_dump(mode="json", exclude_none=True)), text)  # pyright: ignore[reportUnknownMemberType]
+    return text.getvalue()
+
+
+def _checked(model: type[AnyRecipe], document: Node, overrides: Sequence[str]) -> AnyRecipe:
     for override in overrides:
         key, equals, written = override.partition("=")
         if not equals or not key.strip():
             raise InputRefused(
                 Problem(
                     code="override", message="no value is set", file=f"--set {override}",
-                    fix="write --set key=value, such as --set denoiser.training.minutes=10",
+                    fix="write --set key=value, such as --set training.steps=1000",
                 )
             )  # fmt: skip
         value = parse_document(written, name=f"--set {key}", has_lines=False)
         document = with_value(document, key.strip().split("."), value)
-    recipe = validate(DiffusionRecipe, document)
+    recipe = validate(model, document)
     if isinstance(recipe, list):
         raise InputRefused(recipe)
     return recipe
+
+
+def _plain(value: Any) -> Any:
+    """What YAML writes as the documents here are read: infinity is a word, not YAML's own sign for it."""
+    if isinstance(value, dict):
+        return {key: _plain(below) for key, below in value.items()}
+    if isinstance(value, list):
+        return [_plain(below) for below in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

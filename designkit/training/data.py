@@ -228,10 +228,9 @@ def open_pictures(place: Path, *, cache: Path, **settings: Any) -> Pictures:
     """`survey`, then `load` with these settings; of several processes the first one fills the cache for all."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return load(survey(place, cache=cache), cache=cache, **settings)
-    import torch
-    from accelerate import PartialState
+    from designkit.training.processes import state
 
-    with PartialState(cpu=not torch.cuda.is_available()).main_process_first():
+    with state().main_process_first():
         return load(survey(place, cache=cache), cache=cache, **settings)
 
 

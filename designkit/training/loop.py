@@ -42,7 +42,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -54,6 +54,7 @@ from PIL import Image
 from designkit.runs.folder import locked, make_folder
 from designkit.training.config import Schedule
 from designkit.training.learner import Counters, Learner
+from designkit.training.logbook import record
 from designkit.training.parts import is_out_of_memory
 from designkit.training.processes import from_first
 from designkit.training.watch import Watch
@@ -143,21 +144,32 @@ class StageReport:
     report: StepReport
 
 
-def train(task: Task, schedule: Schedule, folder: Path) -> Iterator[StepReport]:
+def train(task: Task, schedule: Schedule, folder: Path) -> Generator[StepReport]:
     """Train until the schedule's end; the task's module then holds the averaged weights.
 
-    `folder` takes the checkpoints; all processes must see it. Called again after a stop it goes on from the newest
-    checkpoint; called after the end it yields nothing and restores the final weights. A loss that is no number is
-    survived by skipping the step, then by rolling back at half the rate; memory that does not suffice by computing
-    batches in smaller parts. Raises TrainingStopped where neither helps, RunInUse where another process trains into
-    `folder`, StorageError where it cannot be written, and ModelRefused where its checkpoint is of another model.
+    `folder` takes the checkpoints, `log.csv`, `curves.png` and `previews/`; all processes must see it. Called again
+    after a stop it goes on from the newest checkpoint; called after the end it yields nothing and restores the final
+    weights. A loss that is no number is survived by skipping the step, then by rolling back at half the rate; memory
+    that does not suffice by computing batches in smaller parts. Raises TrainingStopped where neither helps, RunInUse
+    where another process trains into `folder`, StorageError where it cannot be written, and ModelRefused where its
+    checkpoint is of another model.
     """
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
     with contextlib.ExitStack() as stack:
         if accelerator.is_main_process:
             make_folder(folder)
             stack.enter_context(locked(folder))
-        yield from stack.enter_context(contextlib.closing(_steps(task, schedule, folder, accelerator)))
+        reports = _steps(task, schedule, folder, accelerator)
+        if accelerator.is_main_process:
+            reports = record(reports, folder, tensorboard=schedule.tensorboard)
+        yield from stack.enter_context(contextlib.closing(reports))
+
+
+def stage(name: str, reports: Generator[StepReport]) -> Generator[StageReport]:
+    """The reports of one stage of a recipe; closing this closes them, and so saves."""
+    with contextlib.closing(reports):
+        for report in reports:
+            yield StageReport(stage=name, report=report)
 
 
 def rate_factor(schedule: Schedule, progress: float, step: int) -> float:

@@ -10,8 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from torch import distributed
+
+
+def state() -> PartialState:
+    """This process among those that `accelerate launch` has started; its main one writes what is shared."""
+    return PartialState(cpu=not torch.cuda.is_available())
 
 
 def average(accelerator: Accelerator, tensors: Iterable[torch.Tensor]) -> None:
@@ -30,7 +35,7 @@ def average(accelerator: Accelerator, tensors: Iterable[torch.Tensor]) -> None:
                 tensor.copy_(part.view_as(tensor))
 
 
-def is_any(accelerator: Accelerator, flag: bool) -> bool:
+def is_any(accelerator: Accelerator | PartialState, flag: bool) -> bool:
     """Whether the flag is raised in any process."""
     if accelerator.num_processes == 1:
         return flag

@@ -9,7 +9,7 @@ stage that has not ended.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import torch
@@ -20,14 +20,15 @@ from designkit.errors import InputRefused, Problem
 from designkit.files import write_durably
 from designkit.generators.catalog import find_card
 from designkit.training.config import DiffusionRecipe
-from designkit.training.loop import StageReport, train
+from designkit.training.loop import StageReport, stage, train
+from designkit.training.processes import state
 from designkit.training.recipes.autoencoder import AutoencoderTask, DecoderTask, standardise_latents
 from designkit.training.recipes.denoiser import DenoiserTask, build_denoiser, build_scheduler
 from designkit.training.recipes.text_encoder import TextEncoderTask, build_text_encoder, build_tokenizer
 from designkit.values import Size
 
 
-def train_diffusion(recipe: DiffusionRecipe, out: Path, *, threads: int = 1) -> Iterator[StageReport]:
+def train_diffusion(recipe: DiffusionRecipe, out: Path, *, threads: int = 1) -> Generator[StageReport]:
     """Train every stage that is not finished and write the pipeline to `out`.
 
     `threads` sets torch's threads. Raises StorageError where `out` cannot
@@ -39,36 +40,34 @@ def train_diffusion(recipe: DiffusionRecipe, out: Path, *, threads: int = 1) -> 
         yield from _train_further(recipe, recipe.start_from, out)
         return
     checkpoints = out / "checkpoints"
-    tokenizer = build_tokenizer(recipe.text_encoder, out / "tokenizer", seed=recipe.seed)
-
+    with state().main_process_first():
+        tokenizer = build_tokenizer(recipe.text_encoder, out / "tokenizer", seed=recipe.seed)
     text = TextEncoderTask(build_text_encoder(recipe.text_encoder, tokenizer), tokenizer, seed=recipe.seed)
-    for report in train(text, recipe.text_encoder.training, checkpoints / "text-encoder"):
-        yield StageReport(stage="text encoder", report=report)
+    yield from stage("text encoder", train(text, recipe.text_encoder.training, checkpoints / "text-encoder"))
 
+    torch.manual_seed(recipe.seed)  # A stage begins alike, whether or not those before it were trained just now.
     pictures = AutoencoderTask(recipe.autoencoder, seed=recipe.seed)
-    for report in train(pictures, recipe.autoencoder.training, checkpoints / "autoencoder"):
-        yield StageReport(stage="autoencoder", report=report)
+    yield from stage("autoencoder", train(pictures, recipe.autoencoder.training, checkpoints / "autoencoder"))
     autoencoder = pictures.autoencoder.eval().requires_grad_(False)
     standardise_latents(autoencoder, seed=recipe.seed)
 
     sizes = _sizes(recipe)
+    torch.manual_seed(recipe.seed)
     denoiser = build_denoiser(
         recipe.denoiser, latent_channels=recipe.autoencoder.latent_channels, text_width=recipe.text_encoder.width,
         latent_side=sizes[0].width // 8,
     )  # fmt: skip
     task = DenoiserTask(recipe.denoiser, denoiser, text.module, tokenizer, autoencoder, sizes=sizes, seed=recipe.seed)
-    for report in train(task, recipe.denoiser.training, checkpoints / "denoiser"):
-        yield StageReport(stage="denoiser", report=report)
+    yield from stage("denoiser", train(task, recipe.denoiser.training, checkpoints / "denoiser"))
 
     sharper = DecoderTask(autoencoder.requires_grad_(True), recipe.autoencoder, seed=recipe.seed)
-    for report in train(sharper, recipe.autoencoder.decoder_training, checkpoints / "decoder"):
-        yield StageReport(stage="decoder", report=report)
+    yield from stage("decoder", train(sharper, recipe.autoencoder.decoder_training, checkpoints / "decoder"))
     export_pipeline(
         out, denoiser=denoiser, encoder=text.module.encoder, autoencoder=autoencoder, tokenizer=tokenizer, recipe=recipe
     )
 
 
-def _train_further(recipe: DiffusionRecipe, start: str, out: Path) -> Iterator[StageReport]:
+def _train_further(recipe: DiffusionRecipe, start: str, out: Path) -> Generator[StageReport]:
     folder = find_card(start).folder
     if folder is None:
         raise InputRefused(
@@ -82,13 +81,11 @@ def _train_further(recipe: DiffusionRecipe, start: str, out: Path) -> Iterator[S
     autoencoder = AutoencoderKL.from_pretrained(folder / "vae").float().eval().requires_grad_(False)
     denoiser = UNet2DConditionModel.from_pretrained(folder / "unet").float().train()
     text = TextEncoderTask(encoder.train(), tokenizer, seed=recipe.seed)
-    for report in train(text, recipe.text_encoder.training, out / "checkpoints" / "text-encoder"):
-        yield StageReport(stage="text encoder", report=report)
+    yield from stage("text encoder", train(text, recipe.text_encoder.training, out / "checkpoints" / "text-encoder"))
     task = DenoiserTask(
         recipe.denoiser, denoiser, text.module, tokenizer, autoencoder, sizes=_sizes(recipe), seed=recipe.seed
     )
-    for report in train(task, recipe.denoiser.training, out / "checkpoints" / "denoiser"):
-        yield StageReport(stage="denoiser", report=report)
+    yield from stage("denoiser", train(task, recipe.denoiser.training, out / "checkpoints" / "denoiser"))
     export_pipeline(
         out, denoiser=denoiser, encoder=encoder, autoencoder=autoencoder, tokenizer=tokenizer, recipe=recipe
     )
@@ -108,6 +105,8 @@ def export_pipeline(
     recipe: DiffusionRecipe,
 ) -> None:
     """Write a StableDiffusionPipeline folder with half-precision weights (stored so, never computed so on a CPU)."""
+    if not state().is_main_process:
+        return
     scheduler = DPMSolverMultistepScheduler.from_config(build_scheduler().config, algorithm_type="dpmsolver++")
     pipeline = StableDiffusionPipeline(
         vae=autoencoder, text_encoder=encoder, tokenizer=tokenizer, unet=denoiser, scheduler=scheduler,
