@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 Prompts = Annotated[
     list[str], typer.Argument(help="Prompt files (.yaml .txt .csv .jsonl), - for standard input, or a bare prompt.")
 ]
+OptionalPrompts = Annotated[
+    list[str] | None,
+    typer.Argument(help="Prompt files (.yaml .txt .csv .jsonl), - for standard input, or a bare prompt."),
+]
 Model = Annotated[
     str | None,
     typer.Option("--model", help="starter, draft, a Hub id (with @revision), a folder or a .safetensors file."),

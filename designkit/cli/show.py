@@ -13,10 +13,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from designkit.cli.console import duration, file_size, plural, print_warnings, problem_json, say, say_json, table
-from designkit.cli.planning import AsJson, Limit, Model, Overrides, Prompts, make_plans
+from designkit.cli.console import (
+    duration,
+    file_size,
+    note,
+    plural,
+    print_warnings,
+    problem_json,
+    say,
+    say_json,
+    table,
+)
+from designkit.cli.planning import AsJson, Limit, Model, OptionalPrompts, Overrides, make_plans
 from designkit.cli.speed import guess_speed
-from designkit.errors import DesignkitError, ModelRefused, StorageError
+from designkit.errors import DesignkitError, InputRefused, ModelRefused, Problem, StorageError
 
 if TYPE_CHECKING:
     from designkit.batch.plan import Plan
@@ -42,13 +52,21 @@ def print_version(is_wanted: bool) -> None:
 
 
 def plan(
-    prompts: Prompts,
+    prompts: OptionalPrompts = None,
     model: Model = None,
     limit: Limit = None,
     overrides: Overrides = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="PICTURE", help="Print the prompt file that a PNG, JPEG or WebP was made with."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Count the images of prompt files and show what they will be, without drawing any."""
+    if picture is not None:
+        _print_imported(picture, prompts, as_json=as_json)
+        return
+    prompts = prompts or []
     if not as_json:
         plans = make_plans(prompts, model=model, limit=limit, overrides=overrides)
         print_warnings(dict.fromkeys(problem for each in plans for problem in each.warnings))
@@ -71,6 +89,24 @@ def plan(
             "warnings": [problem_json(problem) for problem in warnings],
         }
     )
+
+
+def _print_imported(picture: Path, prompts: list[str] | None, *, as_json: bool) -> None:
+    """Print the prompt file that is rebuilt from what a picture says about itself."""
+    from designkit.batch.importing import import_picture
+
+    if prompts:
+        fix = "run the two one after the other: plan --from PICTURE > FILE.yaml, and then plan FILE.yaml"
+        problem = Problem(code="option", message="--from makes a prompt file and takes none", file="--from", fix=fix)
+        raise InputRefused(problem)
+    imported = import_picture(picture)
+    if not as_json:
+        for text in imported.notes:
+            note(f"note: {text}")
+        say(imported.text.rstrip("\n"))
+        return
+    found = asdict(imported.settings)
+    say_json({"prompt_file": imported.text, "settings": found, "notes": list(imported.notes), "errors": []})
 
 
 @models_app.command("list")
@@ -164,14 +200,20 @@ def _takes(plan: Plan) -> str:
 
 def _plan_json(plan: Plan) -> dict[str, Any]:
     speed = guess_speed(plan, Path("outputs"))
-    estimate = plan.estimate(speed.seconds_per_image)
+    estimate, limits = plan.estimate(speed.seconds_per_image), plan.limits
     return {
         "name": plan.file.name,
         "file": plan.file.source,
         "count": plan.count,
         "variants": plan.num_variants,
         "sizes": [
-            {"width": size.width, "height": size.height, "drawn_width": drawn.width, "drawn_height": drawn.height}
+            {
+                "width": size.width,
+                "height": size.height,
+                "drawn_width": drawn.width,
+                "drawn_height": drawn.height,
+                "max_bytes": limits[size].max_bytes if size in limits else None,
+            }
             for size, drawn in plan.drawn.items()
         ],
         "model": card_json(plan.card),
@@ -188,6 +230,8 @@ def _request_json(request: ImageRequest) -> dict[str, Any]:
         "prompt": request.prompt,
         "negative": request.negative,
         "choices": dict(request.choices),
+        "name": request.name,
+        "copies": [dict(copy) for copy in request.copies],
         "width": request.size.width,
         "height": request.size.height,
         "drawn_width": request.drawn.width,

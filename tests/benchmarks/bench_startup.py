@@ -38,6 +38,8 @@ def seconds_of(*command: str) -> tuple[float, float]:
         ("generate", "--help"),
         ("plan", "prompts/summer-soda-ad.yaml"),
         ("plan", "prompts/summer-soda-ad.yaml", "--json"),
+        ("lint", "prompts/summer-soda-ad.yaml"),
+        ("lint", "prompts/summer-soda-ad.yaml", "prompts/tea-packaging.yaml", "prompts/coffee-branding.yaml", "--json"),
         ("models", "list"),
     ],
     ids=" ".join,

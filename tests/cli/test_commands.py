@@ -49,6 +49,7 @@ def modules_after(*arguments: str, cwd: Path) -> set[str]:
         ("generate", "--help"),
         ("plan", "ad.yaml"),
         ("plan", "ad.yaml", "--json"),
+        ("lint", "ad.yaml"),
         ("models", "list"),
         ("formats",),
     ],
