@@ -195,6 +195,7 @@ def principal_components(reference: Array, *, num_components: int = 64) -> tuple
     """The main directions of the reference's thumbnails: a name with their hash, the mean [d], the directions [k, d].
 
     The `pixel-pca` extractor: project with `(rows - mean) @ directions.T`. At most one direction less than pictures.
+    Directions are scaled alike, so that the reference varies by 1 a direction on average.
     """
     rows = np.asarray(reference, np.float64)
     mean = rows.mean(axis=0)
@@ -203,6 +204,8 @@ def principal_components(reference: Array, *, num_components: int = 64) -> tuple
     # The sign of a direction is free; its largest entry is made positive, so that equal data give equal hashes.
     largest = np.abs(directions).argmax(axis=1)
     directions = directions * np.sign(directions[np.arange(len(directions)), largest])[:, None]
+    spread = (((rows - mean) @ directions.T) ** 2).mean()
+    directions = directions / np.sqrt(spread) if spread > 0 else directions
     rounded = b"".join(np.round(part, 3).astype("<f4").tobytes() for part in (mean, directions))
     return f"pixel-pca:{hashlib.sha256(rounded).hexdigest()[:8]}", mean, directions
 

@@ -79,6 +79,7 @@ class StarterEye:
     text_title = "prompt gain"
 
     _FEATURE_TIMESTEP = 100
+    _SCALE = 16.0
     _TEXT_TIMESTEPS = (300, 400, 500, 600, 700, 800, 900, 950)
 
     def __init__(self) -> None:
@@ -111,7 +112,7 @@ class StarterEye:
         finally:
             handle.remove()
         cells = taken[0]  # [N, 256, 4, 4]
-        return list(torch.cat([cells.mean(dim=(2, 3)), cells.std(dim=(2, 3))], dim=1).numpy())
+        return list((torch.cat([cells.mean(dim=(2, 3)), cells.std(dim=(2, 3))], dim=1) / self._SCALE).numpy())
 
     def text_scores(self, pictures: Sequence[Image], prompts: Sequence[str]) -> list[float]:
         """How much each prompt helps to denoise its picture, in percent; the noise is the same for all pictures."""
