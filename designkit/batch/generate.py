@@ -11,12 +11,13 @@ picture that was drawn, and the same calls afterwards carry on where it stopped.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import platform
 from collections import deque
 from collections.abc import Generator as Generated
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -24,12 +25,14 @@ from pathlib import Path
 from typing import Any, get_args
 
 from designkit.batch.plan import Plan
-from designkit.errors import StorageError
+from designkit.batch.weight import weight_problems, weight_warning
+from designkit.design.formats import Format
+from designkit.errors import Problem, StorageError
 from designkit.generators.base import Generator, ModelCard, Precision
 from designkit.runs.folder import RunFolder, open_run, picture_file
 from designkit.runs.metadata import picture_texts
 from designkit.runs.picture import encode_png
-from designkit.values import GeneratedImage, ImageRequest, Record
+from designkit.values import GeneratedImage, ImageRequest, Record, Size
 
 MAX_UNSAVED_IMAGES = 4
 """How many drawn pictures may wait to be saved before the generator has to wait for the disk."""
@@ -45,7 +48,7 @@ class Work:
     """What a run is to hold, what it holds already and what has to be drawn.
 
     `wanted` is the whole plan in order; `kept` are the records of those that are there already; `outside`
-    are pictures made for an earlier plan, which stay.
+    are pictures made for an earlier plan, which stay; `limits` are the formats that a file may be too heavy for.
     """
 
     card: ModelCard
@@ -54,11 +57,15 @@ class Work:
     kept: tuple[Record, ...]
     missing: tuple[ImageRequest, ...]
     outside: tuple[Record, ...]
+    limits: Mapping[Size, Format]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunReport:
-    """How a run ended: how many images were made now and kept from before, and the failed and outside ones."""
+    """How a run ended: how many images were made now and kept from before, and the failed and outside ones.
+
+    `too_heavy` tells, format by format, which files ad servers would refuse for their weight.
+    """
 
     folder: Path
     num_made: int
@@ -66,6 +73,7 @@ class RunReport:
     failed: tuple[Record, ...]
     outside: tuple[Record, ...]
     warnings: tuple[str, ...]
+    too_heavy: tuple[Problem, ...] = ()
 
 
 def generate(plan: Plan, generator: Generator, folder: str | Path) -> RunReport:
@@ -100,6 +108,7 @@ def find_work(plan: Plan, run: RunFolder) -> Work:
         kept=tuple(run.records[request.id] for request in wanted if request.id in intact),
         missing=tuple(request for request in wanted if request.id not in intact),
         outside=tuple(record for id, record in run.records.items() if id not in asked_for and record.status == "done"),
+        limits=plan.limits,
     )
 
 
@@ -146,12 +155,12 @@ def draw_missing(work: Work, generator: Generator, run: RunFolder) -> Generated[
         try:
             for image in generator.generate(work.missing):
                 undrawn.pop(image.request.id, None)
-                unsaved.append(saver.submit(_save, image, generator, run))
+                unsaved.append(saver.submit(_save, image, generator, run, work.limits))
                 while unsaved and (unsaved[0].done() or len(unsaved) > MAX_UNSAVED_IMAGES):
                     yield unsaved.popleft().result()
             for request in undrawn.values():
                 image = GeneratedImage(request=request, picture=None, failure="the generator ended without drawing it")
-                unsaved.append(saver.submit(_save, image, generator, run))
+                unsaved.append(saver.submit(_save, image, generator, run, work.limits))
             while unsaved:
                 yield unsaved.popleft().result()
         except StorageError:
@@ -168,6 +177,7 @@ def report(work: Work, records: tuple[Record, ...], run: RunFolder, *, warnings:
         failed=tuple(record for record in records if record.status == "failed"),
         outside=work.outside,
         warnings=warnings,
+        too_heavy=weight_problems(_weights(work, run), work.limits),
     )
 
 
@@ -198,7 +208,16 @@ def _description(
     }
 
 
-def _save(image: GeneratedImage, generator: Generator, run: RunFolder) -> Record:
+def _weights(work: Work, run: RunFolder) -> Iterator[tuple[Record, int]]:
+    """The pictures of the plan that are there, with the bytes of their files; none where nothing limits them."""
+    for request in work.wanted if work.limits else ():
+        record = run.records.get(request.id)
+        if record is not None and record.file is not None:
+            with contextlib.suppress(OSError):
+                yield record, (run.path / record.file).stat().st_size
+
+
+def _save(image: GeneratedImage, generator: Generator, run: RunFolder, limits: Mapping[Size, Format]) -> Record:
     """Encode one picture, put it on the disk, then its record; a failed image gives a record alone."""
     request = image.request
     failure = _failure(image)
@@ -237,7 +256,11 @@ def _save(image: GeneratedImage, generator: Generator, run: RunFolder) -> Record
         file=before.file if before and before.file else picture_file(request),
         pixels_sha256=hashlib.sha256(picture.tobytes()).hexdigest(),
     )
-    return run.add(record, encode_png(picture, picture_texts(record)))
+    png = encode_png(picture, picture_texts(record))
+    too_heavy = weight_warning(len(png), request.size, limits)
+    if too_heavy is not None:
+        record = dataclasses.replace(record, warnings=(*record.warnings, too_heavy))
+    return run.add(record, png)
 
 
 def _failure(image: GeneratedImage) -> str | None:

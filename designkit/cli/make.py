@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -63,6 +64,7 @@ def generate(
             documents.append(document)
             if not as_json:
                 _tell(report, document)
+                print_warnings(replace(problem, file=report.folder.name) for problem in report.too_heavy)
     if as_json:
         say_json({"runs": documents, "errors": []})
     num_failed = sum(len(document["failed"]) for document in documents)
@@ -181,7 +183,8 @@ def finish_run(report: RunReport, *, seconds: float) -> dict[str, Any]:
         "contact_sheets": [str(sheet) for sheet in sheets],
         "page": str(write_page(contents)),
         "seconds": round(seconds, 3),
-        "warnings": [{"code": "settings-changed", "message": warning} for warning in report.warnings],
+        "warnings": [{"code": "settings-changed", "message": warning} for warning in report.warnings]
+        + [problem_json(problem) for problem in report.too_heavy],
     }
 
 
