@@ -92,6 +92,7 @@ def find_pictures(folder: Path) -> PictureSet:
 
 def load_picture(data: bytes) -> Image:
     """A picture as RGB in sRGB, upright, transparent parts on white; raises OSError or ValueError where it is none."""
+    import numpy as np
     from PIL import Image, ImageCms, ImageOps
 
     with Image.open(BytesIO(data)) as opened:
@@ -101,7 +102,7 @@ def load_picture(data: bytes) -> Image:
         profile = opened.info.get("icc_profile")
         picture = ImageOps.exif_transpose(opened)
     if picture.mode.startswith("I;16"):
-        picture = picture.point([level / 257 for level in range(65536)], "L")
+        picture = Image.fromarray((np.asarray(picture, np.float64) / 257).round().astype(np.uint8))
     if profile and picture.mode in ("RGB", "L", "CMYK"):
         # A damaged profile says nothing; the numbers are then taken as sRGB, as browsers do.
         with contextlib.suppress(ImageCms.PyCMSError, OSError):
