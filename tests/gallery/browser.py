@@ -79,11 +79,11 @@ class Browser:
         return json.loads(message)
 
     def page(self, *, width: int = 1280, height: int = 800, own_cookies: bool = False) -> Page:
-        """A new tab."""
+        """A new window."""
         context = (
             {"browserContextId": self.call("Target.createBrowserContext")["browserContextId"]} if own_cookies else {}
         )
-        target = self.call("Target.createTarget", url="about:blank", **context)["targetId"]
+        target = self.call("Target.createTarget", url="about:blank", newWindow=True, **context)["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         page = Page(self, session, target)
         for domain in ("Page", "Runtime", "Log", "Network"):
