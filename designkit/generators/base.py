@@ -9,9 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from designkit.values import GeneratedImage, ImageRequest, Size
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL.Image import Image
 
 Setting = Literal["negative", "steps", "guidance", "scheduler", "size", "adapters", "word_weights"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -24,7 +28,8 @@ class ModelCard:
     `revision` names the exact weights: a Hub commit, or a fingerprint of the files. `native_sizes` are the
     sizes it makes best, the first being the default; `size_multiple` is the step in pixels that a drawn
     side must keep; `max_pixels` the largest area it draws well. `accepts` lists the request settings that
-    are honoured. `folder` is None for models that are not on this disk (yet) or need no files.
+    are honoured. `folder` is None for models that are not on this disk (yet) or need no files. `reads` says what of
+    a prompt counts: all of its text, the name of one of `classes`, or nothing.
     """
 
     name: str
@@ -42,6 +47,8 @@ class ModelCard:
     folder: Path | None = None
     num_parameters: int | None = None
     commercial_use: Literal["yes", "no", "ask"] = "ask"
+    reads: Literal["text", "classes", "nothing"] = "text"
+    classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
 
@@ -62,4 +69,38 @@ class Generator(Protocol):
         `failure` says why, and the others go on. The bytes of an image depend on its request and on
         `settings` alone, never on its neighbours.
         """
+        ...
+
+
+class LatentSpace(Protocol):
+    """A model whose pictures are points of a space that can be walked through: GANs and VAEs.
+
+    Latents are arrays [N, *latent_shape] float32, a point each. Prompts condition a model that reads them; one prompt
+    stands for all points, and none at all for the empty one.
+
+        latents = model.sample([1, 2], ["a red apple"])
+        pictures = model.decode(model.interpolate(latents[0], latents[1], 8), ["a red apple"])
+    """
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """The shape of one point."""
+        ...
+
+    def sample(
+        self, seeds: Sequence[int], prompts: Sequence[str] = ("",), *, truncation: float | None = None
+    ) -> np.ndarray:
+        """The points that requests with these seeds and prompts draw; less `truncation` is nearer to the mean."""
+        ...
+
+    def encode(self, pictures: Sequence[Image], prompts: Sequence[str] = ("",)) -> np.ndarray:
+        """The points that come nearest to these pictures."""
+        ...
+
+    def decode(self, latents: np.ndarray, prompts: Sequence[str] = ("",)) -> list[Image]:
+        """The pictures of these points, at the model's native size."""
+        ...
+
+    def interpolate(self, start: np.ndarray, end: np.ndarray, count: int) -> np.ndarray:
+        """`count` points on the way from one to another, both included, along which typical pictures lie."""
         ...

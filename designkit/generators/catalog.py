@@ -1,7 +1,7 @@
 """From a model's name to its card: what it is, what it accepts, under which licence; weights stay unread.
 
-A name is `starter`, `draft`, a folder, a `.safetensors` file, or a Hub id with an optional `@revision`. Nothing
-here imports torch, diffusers or the Hub's library, so that a plan answers at once.
+A name is `starter`, `starter-gan`, `draft`, a folder, a `.safetensors` file, or a Hub id with an optional
+`@revision`. Nothing here imports torch, diffusers or the Hub's library, so that a plan answers at once.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from designkit.generators.base import ModelCard
 from designkit.generators.families import find_family
 from designkit.generators.folder import check_folder, pickle_problem
 from designkit.generators.licences import UNKNOWN, commercial_use, read_licence
+from designkit.generators.native import is_native, native_card
 from designkit.generators.singlefile import recognise
 from designkit.generators.weights import (
     PICKLE_SUFFIXES,
@@ -32,6 +33,13 @@ from designkit.values import Size
 
 STARTER_FOLDER = Path(__file__).parent.parent / "starter" / "weights"
 
+SHIPPED: Mapping[str, Path] = {
+    "starter": STARTER_FOLDER,
+    "starter-gan": STARTER_FOLDER.parent / "gan",
+    "starter-vae": STARTER_FOLDER.parent / "vae",
+}
+"""The models that come with designkit, by name; an installation may lack some."""
+
 _HUB_ID = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 
 
@@ -39,8 +47,8 @@ def find_card(name: str) -> ModelCard:
     """The card of the model that `name` means; raises ModelRefused, with the nearest name, when there is none."""
     if name == "draft":
         return DRAFT_CARD
-    if name == "starter":
-        return _folder_card(name, STARTER_FOLDER)
+    if name in SHIPPED:
+        return _folder_card(name, SHIPPED[name])
     path = Path(name).expanduser()
     if name and path.is_dir():
         return _folder_card(name, path)
@@ -54,7 +62,7 @@ def find_card(name: str) -> ModelCard:
 
 def list_cards() -> tuple[ModelCard, ...]:
     """The cards of the models that come with this installation, the default first."""
-    return (find_card("starter"), DRAFT_CARD) if STARTER_FOLDER.is_dir() else (DRAFT_CARD,)
+    return (*(find_card(name) for name, folder in SHIPPED.items() if folder.is_dir()), DRAFT_CARD)
 
 
 DRAFT_CARD = ModelCard(
@@ -115,7 +123,9 @@ def _read_size(text: str) -> Size:
 
 
 def _folder_card(name: str, folder: Path, *, revision: str | None = None) -> ModelCard:
-    """The card of a folder in the diffusers layout; `revision` is a Hub commit, else the files are fingerprinted."""
+    """The card of a folder, in the diffusers layout or our own; `revision` is a Hub commit, else a fingerprint."""
+    if is_native(folder):
+        return native_card(name, folder)
     index = check_folder(folder)
     files = weight_files(folder)
     facts = read_facts(folder)
@@ -283,7 +293,8 @@ def _unknown(name: str) -> Problem:
 
 
 def _nearest_hint(name: str, *, beside: Path | None = None) -> str:
-    candidates = ["starter", "draft", *hub.KNOWN, *hub.cached_models()]
+    shipped = [name for name, folder in SHIPPED.items() if folder.is_dir()]
+    candidates = [*shipped, "draft", *hub.KNOWN, *hub.cached_models()]
     if beside is not None and beside.is_dir():
         prefix = name[: len(name) - len(Path(name).name)]
         candidates += [prefix + path.name for path in beside.iterdir() if _may_be_model(path)]
@@ -293,4 +304,4 @@ def _nearest_hint(name: str, *, beside: Path | None = None) -> str:
 
 
 def _may_be_model(path: Path) -> bool:
-    return path.suffix == ".safetensors" or (path / "model_index.json").is_file()
+    return path.suffix == ".safetensors" or (path / "model_index.json").is_file() or is_native(path)

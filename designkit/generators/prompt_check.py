@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from designkit.errors import Problem
 from designkit.generators.base import ModelCard
+from designkit.generators.catalog import SHIPPED, STARTER_FOLDER
 from designkit.generators.chunks import MAX_CHUNKS, Token, share_out
 from designkit.generators.families import find_family
+from designkit.generators.native import FAMILIES as NATIVE
+from designkit.generators.native import find_class
 from designkit.generators.strength import Strength, parse_strength
 from designkit.generators.weights import read_json
 
@@ -31,6 +34,8 @@ def check_prompts(card: ModelCard, prompts: Iterable[str]) -> tuple[Problem, ...
     A model whose tokenizer is not on this disk, or has no limit, is not checked for length.
     """
     distinct = list(dict.fromkeys(prompts))
+    if card.reads != "text":
+        return tuple(_unread(card, distinct))
     return (*_cut_off(card, distinct), *_unknown(card, distinct))
 
 
@@ -47,6 +52,24 @@ def dropped_words(card: ModelCard, prompts: Iterable[str]) -> dict[str, tuple[st
     return {prompt: words for prompt, words in dropped.items() if words}
 
 
+def _unread(card: ModelCard, prompts: list[str]) -> Iterator[Problem]:
+    """What a model that reads classes, or nothing at all, makes of prompts."""
+    if card.reads == "nothing":
+        yield Problem(
+            code="prompt-ignored", key="prompt",
+            message=f"{card.name} reads no prompts: the seed alone sets what it draws",
+            fix="choose a model that was trained with captions or classes",
+        )  # fmt: skip
+        return
+    for prompt in prompts:
+        if find_class(prompt, card.classes) is None:
+            yield Problem(
+                code="class-not-named", key="prompt",
+                message=f"the prompt {_beginning(prompt)!r} names no class of {card.name}; the seed picks one",
+                fix=f"name one of {', '.join(card.classes)}",
+            )  # fmt: skip
+
+
 def _cut_off(card: ModelCard, prompts: list[str]) -> Iterator[Problem]:
     for prompt, words in dropped_words(card, prompts).items():
         lost = " ".join(words)
@@ -59,7 +82,7 @@ def _cut_off(card: ModelCard, prompts: list[str]) -> Iterator[Problem]:
 
 
 def _unknown(card: ModelCard, prompts: list[str]) -> Iterator[Problem]:
-    if card.name != "starter":
+    if card.name not in SHIPPED:
         return
     from designkit.starter.captions import unknown_words
 
@@ -68,7 +91,7 @@ def _unknown(card: ModelCard, prompts: list[str]) -> Iterator[Problem]:
         yield Problem(
             code="unknown-word",
             key="prompt",
-            message=f"the starter model never learned the word {unknown.word!r}",
+            message=f"the {card.name} model never learned the word {unknown.word!r}",
             fix=nearest or "use another word, or another model",
         )
 
@@ -119,7 +142,8 @@ def _text_encoders(card: ModelCard) -> Iterator[_TextEncoder]:
     if card.folder is None or not card.folder.is_dir():
         return
     limits = find_family(card.pipeline).text_limits
-    for folder in sorted(card.folder.glob("tokenizer*")):
+    leans_on_starter = card.family in NATIVE and not (card.folder / "tokenizer").is_dir()
+    for folder in sorted((STARTER_FOLDER if leans_on_starter else card.folder).glob("tokenizer*")):
         tokenizer = _read_tokenizer(folder)
         if tokenizer is None:
             continue

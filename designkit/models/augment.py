@@ -28,7 +28,7 @@ CUTOUT_SIDE = 0.5  # of a side
 _WINDOW = 8  # updates
 
 MAX_PROBABILITY = 0.8
-"""Above this adaptive augmentation leaks into the generated pictures however it is done (arXiv 2006.06676, figure 4)."""
+"""Above this adaptive augmentation leaks into the pictures that are generated (arXiv 2006.06676, figure 4)."""
 
 
 def augment(
@@ -146,7 +146,7 @@ def _picking(places: Tensor, side: int) -> Tensor:
 
 
 def _zooming(zoom: Tensor, side: int) -> Tensor:
-    """[N, side, side] matrices that enlarge a line of pixels `zoom` times around its middle, linearly between pixels."""
+    """[N, side, side] matrices that enlarge a line of pixels `zoom` times around its middle, linearly."""
     middle = (side - 1) / 2
     places = middle + (torch.arange(side)[None] - middle) / zoom[:, None]
     return (1 - (places[:, :, None] - torch.arange(side)[None, None]).abs()).clamp_min(0)

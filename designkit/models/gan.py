@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
@@ -111,7 +112,7 @@ class GanConfig:
 
 
 def default_widths(side_px: int, *, width: int = 64, most: int = 256) -> tuple[int, ...]:
-    """Channels for square pictures: the finest stage has `width` / (1 + side / 128), coarser ones twice as many, capped.
+    """Channels for square pictures: the finest stage has `width` / (1 + side / 128), each coarser one twice as many.
 
     The coarsest stage is 4 to 7 pixels wide. Raises ValueError for sides that cannot be halved down to that.
     """
@@ -173,15 +174,16 @@ class GeneratorNetwork(nn.Module):
         return torch.stack(means)
 
     def synthesise(self, styles: Tensor) -> Tensor:
-        """Styles [N, style_dim], or one a layer [N, num_layers, style_dim] -> samples [N, *shape], pictures in about [-1, 1]."""
+        """Styles [N, style_dim], or one a layer [N, num_layers, style_dim], to samples [N, *shape] of about -1 to 1."""
         if styles.ndim == 2:
             styles = styles[:, None].expand(-1, self.num_layers, -1)
         return self.body(styles)
 
     def forward(self, latents: Tensor, conditions: Tensor | None = None, *, mix_with: Tensor | None = None) -> Tensor:
-        """Samples [N, *shape] of latents; `mix_with` are styles a layer [N, num_layers, style_dim] that take over where finite.
+        """Samples [N, *shape] of latents [N, latent_dim].
 
-        In training a network with virtual batch normalisation first takes its reference batch's statistics.
+        `mix_with` are styles a layer [N, num_layers, style_dim] that take over where they are finite. In training
+        a network with virtual batch normalisation first takes its reference batch's statistics.
         """
         if self.training and self._virtual_norms:
             self.take_reference(conditions)
@@ -221,7 +223,7 @@ class GeneratorNetwork(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Samples (and conditions) to one logit each; conditions enter by projection (Miyato & Koyama, arXiv 1802.05637)."""
+    """Samples (and conditions) to one logit each; conditions enter by projection (arXiv 1802.05637)."""
 
     def __init__(self, config: GanConfig) -> None:
         super().__init__()
@@ -240,7 +242,7 @@ class Discriminator(nn.Module):
     def forward(self, samples: Tensor, conditions: Tensor | None = None) -> Tensor:
         """Logits [N] of samples [N, *shape]: above 0 is real."""
         if self.training and self._reference is not None:
-            reference = self._reference
+            reference = self._reference.to(samples.device)
             _collect(virtual_norms(self), lambda: self.body(reference))
         features = self.body(samples)
         logits = self.head(features)[:, 0]
@@ -251,7 +253,7 @@ class Discriminator(nn.Module):
         return logits + (self.embed(conditions) * features).sum(dim=1) / math.sqrt(features.shape[1])
 
     def set_reference(self, samples: Tensor) -> None:
-        """The fixed real samples [M, *shape] whose statistics virtual batch normalisation uses; no effect without it."""
+        """Fix the real samples [M, *shape] whose statistics virtual batch normalisation uses; no effect without it."""
         self._reference = samples if virtual_norms(self) else None
 
 
@@ -365,7 +367,7 @@ class _DcganGenerator(nn.Module):
         kind = config.generator_normalisation
         self.project = nn.Linear(config.style_dim, math.prod(self.base), bias=False)
         layers: list[nn.Module] = [_norm(kind, config.widths[0]), nn.ReLU()]
-        for width, finer in zip(config.widths, config.widths[1:], strict=False):
+        for width, finer in pairwise(config.widths):
             layers += [nn.ConvTranspose2d(width, finer, 4, 2, 1, bias=kind == "none"), _norm(kind, finer), nn.ReLU()]
         layers += [nn.Conv2d(config.widths[-1], channels, 3, padding=1), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
@@ -384,7 +386,7 @@ class _DcganDiscriminator(nn.Module):
         kind = config.discriminator_normalisation
         widths = config.widths[::-1]
         layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 3, padding=1), nn.LeakyReLU(_SLOPE)]
-        for width, coarser in zip(widths, widths[1:], strict=False):
+        for width, coarser in pairwise(widths):
             layers += [
                 nn.Conv2d(width, coarser, 4, 2, 1, bias=kind in ("none", "spectral")), _norm(kind, coarser),
                 nn.LeakyReLU(_SLOPE),
@@ -399,7 +401,7 @@ class _DcganDiscriminator(nn.Module):
 
 
 def _initialise_dcgan(module: nn.Module, *, is_normalised: bool) -> None:
-    """Normal with deviation 0.02, as the paper says for normalised networks; He's otherwise, or signals would die out."""
+    """Normal with deviation 0.02, as the paper says for normalised networks; He's otherwise, or signals die."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             if is_normalised:
@@ -461,10 +463,7 @@ class _R3Generator(nn.Module):
             )
             for width in config.widths
         )
-        self.resize = nn.ModuleList(
-            nn.Conv2d(width, finer, 1, bias=False)
-            for width, finer in zip(config.widths, config.widths[1:], strict=False)
-        )
+        self.resize = nn.ModuleList(nn.Conv2d(width, finer, 1, bias=False) for width, finer in pairwise(config.widths))
         self.to_sample = nn.Conv2d(config.widths[-1], channels, 1)
         self.is_modulated = config.is_modulated
         self.num_layers = 1 + num_blocks if config.is_modulated else 1
@@ -498,9 +497,7 @@ class _R3Discriminator(nn.Module):
             nn.ModuleList(_ResidualBlock(width, config, num_blocks=num_blocks) for _ in range(config.blocks_per_stage))
             for width in widths
         )
-        self.resize = nn.ModuleList(
-            nn.Conv2d(width, coarser, 1, bias=False) for width, coarser in zip(widths, widths[1:], strict=False)
-        )
+        self.resize = nn.ModuleList(nn.Conv2d(width, coarser, 1, bias=False) for width, coarser in pairwise(widths))
         step = 2 ** (len(widths) - 1)
         base = (side[0] // step, side[1] // step)
         self.gather = nn.Conv2d(widths[-1], widths[-1], base, groups=widths[-1], bias=False)

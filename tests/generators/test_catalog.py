@@ -138,7 +138,7 @@ def test_the_built_in_models_are_listed_the_default_first():
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("strater", "did you mean starter?"),
+        ("strater", "did you mean starter"),
         ("Draft", "did you mean draft?"),
         ("stabilityai/stable-difusion-xl-base-1.0", "did you mean stabilityai/stable-diffusion-xl-base-1.0"),
         ("nothing like it", "use `starter`"),

@@ -103,12 +103,12 @@ def dirac_gan(gamma: float, steps: int, *, rate: float = 0.1) -> list[float]:
         loss = torch.nn.functional.softplus(fake @ psi - real @ psi).sum()
         if gamma:
             for points in (real, fake):
-                loss = loss + gamma / 2 * zero_centred_penalty(lambda x: x.double() @ psi, points)
+                loss = loss + gamma / 2 * zero_centred_penalty(lambda x, psi=psi: x.double() @ psi, points)
         (slope,) = torch.autograd.grad(loss, psi)
         psi = (psi - rate * slope).detach().requires_grad_(True)
         (slope,) = torch.autograd.grad(torch.nn.functional.softplus(real @ psi - theta @ psi).sum(), theta)
         theta = (theta - rate * slope).detach().requires_grad_(True)
-        radii.append(math.hypot(float(psi), float(theta)))
+        radii.append(math.hypot(psi.item(), theta.item()))
     return radii
 
 
@@ -165,7 +165,7 @@ def test_penalties_are_computed_in_float32_inside_bfloat16():
     with torch.autocast("cpu", torch.bfloat16):
         inside = zero_centred_penalty(critic, pictures)
     assert inside.dtype == torch.float32
-    assert float(inside) == float(plain) > 0
+    assert inside.item() == plain.item() > 0
     inside.backward()
     assert critic.head.weight.grad is not None
 
@@ -180,10 +180,11 @@ def test_after_one_half_life_the_average_has_gone_half_the_way():
     layer = torch.nn.Linear(1, 1)
     with torch.no_grad():
         layer.weight.fill_(0.0)
-    average = MovingAverage(layer, 0.5 ** (1 / 20))
+    weights = dict(layer.named_parameters())
+    average = MovingAverage(weights, 0.5 ** (1 / 20))
     average.num_updates = 10**9  # the ramp of the first updates is over
     with torch.no_grad():
         layer.weight.fill_(1.0)
     for _ in range(20):
-        average.update(layer)
+        average.update(weights)
     assert float(average.shadow["weight"]) == pytest.approx(0.5, rel=1e-4)

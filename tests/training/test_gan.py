@@ -1,0 +1,224 @@
+"""Training GANs: every loss moves both players, the same bytes after a stop, folders that generators open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from designkit.errors import InputRefused
+from designkit.generators import open_generator
+from designkit.generators.catalog import find_card
+from designkit.models.gan import GanConfig
+from designkit.training.adversarial import LOSSES
+from designkit.training.collapse import check_health, coverage, warnings_of
+from designkit.training.gan_recipe import GanData, GanGame, GanNetwork, GanRecipe
+from designkit.training.recipes.gan import GanTask, build_task, train_gan
+from designkit.training.samples import Samples, class_conditions, mixture, points
+from tests.generators.requests import ask
+
+
+def recipe(**changes: Any) -> GanRecipe:
+    values: dict[str, Any] = {
+        "kind": "gan", "name": "tiny", "data": {"source": "digits"},
+        "network": {"widths": [16, 16], "latent_dim": 8}, "game": {"r1": 0.1, "r2": 0.1},
+        "training": {
+            "steps": 4, "batch_size": 8, "learning_rate": 2e-3, "beta1": 0.0, "weight_decay": 0.0, "warmup_steps": 0,
+            "precision": "fp32", "checkpoint_minutes": 60,
+        },
+    }  # fmt: skip
+    for name, change in changes.items():
+        values[name] = {**values[name], **change} if isinstance(change, dict) else change
+    return GanRecipe(**values)
+
+
+def weights(folder: Path) -> dict[str, bytes]:
+    return {name: tensor.numpy().tobytes() for name, tensor in load_file(folder / "model.safetensors").items()}
+
+
+GAMES: list[dict[str, Any]] = [
+    *({"loss": loss, "gradient_penalty": 10.0 if loss == "wgan-gp" else 0.0} for loss in LOSSES),
+    {"loss": "hinge", "lecam": 0.1, "augment": "diffaugment", "operations": ["shift", "cutout", "flip"]},
+    {"loss": "wgan", "discriminator_steps": 2},
+]
+
+
+@pytest.mark.parametrize("game", GAMES, ids=lambda game: "-".join(map(str, game.values())))
+def test_every_loss_teaches_both_players(game: dict[str, Any], tmp_path: Path):
+    plan = recipe(game=game, training={"steps": 2})
+    before = {name: tensor.detach().clone() for name, tensor in build_task(plan, tmp_path).module.named_parameters()}
+    reports = [step.report for step in train_gan(plan, tmp_path)]
+    assert set(reports[-1].losses) == {"discriminator", "generator"}
+    assert all(np.isfinite(list(report.losses.values())).all() for report in reports)
+    after = weights(tmp_path)
+    moved = [name for name in after if before[f"generator.{name}"].numpy().tobytes() != after[name]]
+    assert len(moved) >= len(after) - 2  # zero-initialised ends need a step to pass gradients on
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"game": {"augment": "adaptive", "adaptive_images": 64, "penalty_every": 2, "lecam": 0.01}},
+        {
+            "data": {"condition": "classes"}, "game": {"style_mixing": 0.5},
+            "network": {"mapping_layers": 1, "is_modulated": True},
+        },
+        {"network": {"backbone": "dcgan", "discriminator_normalisation": "spectral"}, "game": {"r1": 0.0, "r2": 0.0}},
+    ],
+    ids=["adaptive", "styled classes", "dcgan"],
+)  # fmt: skip
+def test_stopped_and_resumed_training_ends_in_the_same_bytes(changes: dict[str, Any], tmp_path: Path):
+    plan = recipe(**changes)
+    list(train_gan(plan, tmp_path / "whole"))
+    for step in train_gan(plan, tmp_path / "parts"):
+        if step.report.step == 2:
+            break
+    list(train_gan(plan, tmp_path / "parts"))
+    assert weights(tmp_path / "parts") == weights(tmp_path / "whole")
+    assert (tmp_path / "parts/config.json").read_bytes() == (tmp_path / "whole/config.json").read_bytes()
+
+
+def test_two_gaussians_are_learned_and_drawn_as_a_scatter_plot(tmp_path: Path):
+    plan = recipe(
+        data={"source": "two-gaussians", "count": 1000},
+        network={"backbone": "mlp", "widths": [32, 32], "latent_dim": 4}, game={"r1": 0.2, "r2": 0.2},
+        training={"steps": 250, "batch_size": 64, "ema_decay": 0.97, "learning_rate": 4e-3},
+    )  # fmt: skip
+    last = {}
+    for step in train_gan(plan, tmp_path):
+        for _, look in step.report.looks:
+            last = look.metrics
+    assert last["coverage"] > 0.6
+    with Image.open(tmp_path / "samples.png") as plot:
+        assert plot.size == (640, 640)
+    task = build_task(plan, tmp_path)
+    task.module.generator.load_state_dict(load_file(tmp_path / "model.safetensors"))
+    x = task.sample(500)[:, 0]
+    assert 0.25 < float((x > 0).float().mean()) < 0.75
+    assert float(x.abs().mean()) == pytest.approx(1.0, abs=0.25)
+
+
+def test_a_folder_of_class_folders_becomes_a_model_that_draws_the_class_a_prompt_names(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    for name, colour in (("red can", (220, 30, 30)), ("blue_box", (30, 30, 220))):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for index in range(8):
+            pixels = np.clip(rng.normal(colour, 12, (20, 20, 3)), 0, 255).astype("uint8")
+            Image.fromarray(pixels).save(tmp_path / "pictures" / name / f"{index}.png")
+    plan = recipe(
+        data={"source": "pictures", "folder": str(tmp_path / "pictures"), "side_px": 16},
+        network={"widths": [16, 16, 16], "embedding_dim": 8},
+        training={"steps": 60, "ema_decay": 0.9, "learning_rate": 4e-3},
+    )  # fmt: skip
+    list(train_gan(plan, tmp_path / "model"))
+    assert find_card(str(tmp_path / "model")).classes == ("blue_box", "red can")
+    generator = open_generator(str(tmp_path / "model"), threads=1)
+    drawn = {}
+    for prompt in ("a red can on a table", "one blue box"):
+        (image,) = generator.generate([ask(prompt=prompt, steps=None, guidance=None)])
+        drawn[prompt] = np.asarray(image.image).mean(axis=(0, 1))
+    red, blue = drawn.values()
+    assert red[0] > blue[0] + 40
+    assert blue[2] > red[2] + 40
+
+
+def test_captions_reach_the_networks_through_the_starters_text_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("designkit.training.recipes.gan._NUM_SHOWN", 2)  # decoding previews takes most of the time
+    plan = recipe(
+        data={"source": "scenes", "condition": "captions", "space": "latents", "count": 8, "num_captions": 2},
+        network={"widths": [16, 16, 16], "embedding_dim": 8}, game={"mismatch": 0.5},
+        training={"steps": 1, "batch_size": 4},
+        is_self_contained=False, half=True,
+    )  # fmt: skip
+    list(train_gan(plan, tmp_path / "model"))
+    generator = open_generator(str(tmp_path / "model"), threads=1)
+    assert generator.card.reads == "text"
+    assert str(generator.card.native_sizes[0]) == "128x128"
+    first, other = (
+        image.image for image in generator.generate([ask(prompt="a red apple"), ask(prompt="three cats on yellow")])
+    )
+    assert first.size == (64, 64)
+    assert first.tobytes() != other.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"game": {"loss": "wgan-gp"}}, "wgan-gp needs gradient_penalty"),
+        ({"network": {"discriminator_normalisation": "batch"}}, "single samples"),
+        ({"data": {"source": "ring"}, "game": {"augment": "adaptive"}}, "points cannot be augmented"),
+        ({"data": {"folder": "somewhere"}}, "source pictures needs a folder"),
+        ({"data": {"condition": "none"}, "game": {"mismatch": 1.0}}, "mismatch needs captions"),
+    ],
+)
+def test_games_that_cannot_be_played_are_refused(changes: dict[str, Any], said: str):
+    with pytest.raises(ValueError, match=said):
+        recipe(**changes)
+
+
+def test_networks_that_do_not_fit_the_pictures_are_refused_with_every_reason(tmp_path: Path):
+    with pytest.raises(InputRefused) as refusal:
+        build_task(recipe(network={"widths": [20, 20, 20, 20]}), tmp_path)
+    assert "8 x 8 pixels do not allow" in str(refusal.value)
+    assert "multiples of group_width" in str(refusal.value)
+
+
+def test_sets_of_points_have_the_modes_that_they_are_named_for():
+    for kind, num_modes in (("two-gaussians", 2), ("ring", 8), ("grid", 25)):
+        centres, deviation = mixture(kind)
+        drawn = points(kind, 4000, seed=1).values
+        nearest = torch.cdist(drawn, centres).min(dim=1)
+        assert set(nearest.indices.tolist()) == set(range(num_modes))
+        assert float(nearest.values.mean()) == pytest.approx(deviation * (torch.pi / 2) ** 0.5, rel=0.05)
+
+
+def test_coverage_is_one_of_equal_sets_and_sees_a_collapse():
+    rng = torch.Generator().manual_seed(0)
+    real, other = torch.randn((200, 2), generator=rng), torch.randn((200, 2), generator=rng)
+    assert coverage(real, real) == 1.0
+    assert coverage(real, other) > 0.9
+    assert coverage(real, other[:1].repeat(200, 1)) < 0.1
+
+
+def test_a_collapsed_generator_is_warned_of_with_advice_and_one_that_copies_too():
+    rng = torch.Generator().manual_seed(0)
+    learned, held_out, fresh = (torch.randn((100, 6), generator=rng) for _ in range(3))
+    assert warnings_of(check_health(fresh, learned, held_out)) == ()
+    (said,) = warnings_of(check_health(learned + 1e-3, learned, held_out))
+    assert said.startswith("memorising: 100%")
+    collapsed = fresh[:1].repeat(100, 1)
+    (said,) = warnings_of(check_health(collapsed, learned, held_out), advice=("set game.r1",))[:1]
+    assert said.startswith("mode collapse")
+    assert "set game.r1" in said
+
+
+def test_a_look_at_a_collapsed_generator_warns(tmp_path: Path):
+    values = 3 + torch.randn((200, 2), generator=torch.Generator().manual_seed(0))
+    samples, held_out = Samples(values=values).split(0.25, seed=0)
+    task = GanTask(
+        GanConfig(backbone="mlp", shape=(2,), widths=(8,), latent_dim=2), GanGame(), samples, held_out, seed=0
+    )
+    with torch.no_grad():
+        for parameter in task.module.generator.parameters():
+            parameter.zero_()
+        look = task.look()
+    assert look.metrics["coverage"] < 0.1
+    assert "set game.r1" in look.warnings[0]
+
+
+def test_held_out_samples_are_never_learned_from():
+    samples = Samples(values=torch.arange(100)[:, None].float(), conditions=class_conditions(torch.arange(100) % 4, 4))
+    learned, held_out = samples.split(0.2, seed=3)
+    assert len(held_out) == 20
+    assert sorted([*learned.values[:, 0].tolist(), *held_out.values[:, 0].tolist()]) == list(map(float, range(100)))
+    assert torch.equal(held_out.conditions[:, 0].argmax(1).float(), held_out.values[:, 0] % 4)  # type: ignore[index]
+
+
+def test_the_defaults_of_every_section_are_documented():
+    for model in (GanData, GanNetwork, GanGame, GanRecipe):
+        assert model.__doc__
