@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from collections.abc import Generator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _FIXED = ("step", "seconds", "learning_rate", "samples_per_second")
 _NOTE = "note"
 _FLUSH_EVERY = 50
+_DRAW_SECONDS = 30.0
+"""The curves are drawn at most so often, and at the end."""
 
 
 def record(reports: Generator[StepReport], folder: Path, *, tensorboard: bool = False) -> Generator[StepReport]:
@@ -53,6 +56,7 @@ class _Book:
         self.path = folder / "log.csv"
         self.columns = [*_FIXED, *_values(first), _NOTE]
         self.num_rows = 0
+        self.last_drawn = time.monotonic()
         rows = [row for row in self._read() if row["step"].isdigit() and int(row["step"]) < first.step]
         self._write(rows)
 
@@ -81,7 +85,8 @@ class _Book:
                 data = io.BytesIO()
                 look.picture.save(data, "PNG")
                 write_durably(folder / f"step-{step:08d}.png", data.getvalue())
-        if report.looks:
+        if time.monotonic() - self.last_drawn > _DRAW_SECONDS:
+            self.file.flush()
             self._draw()
 
     def close(self) -> None:
@@ -119,6 +124,7 @@ class _Book:
         data = io.BytesIO()
         draw_curves(curves).save(data, "PNG")
         write_durably(self.folder / "curves.png", data.getvalue())
+        self.last_drawn = time.monotonic()
 
 
 def _values(report: StepReport) -> dict[str, float]:

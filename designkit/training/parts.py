@@ -34,4 +34,5 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 def add_measures(total: dict[str, float], metrics: Mapping[str, Any], share: float) -> None:
     """Add a part's measures, weighted by its share of the rows."""
     for name, value in metrics.items():
-        total[name] = total.get(name, 0.0) + share * float(value)
+        number = float(value.detach() if isinstance(value, torch.Tensor) else value)
+        total[name] = total.get(name, 0.0) + share * number
