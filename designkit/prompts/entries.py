@@ -310,9 +310,12 @@ class _Reader:
                 self.result.problems += checked
             else:
                 valid = checked
-        elif not isinstance(read := validate(RowDocument, row), list):
+        elif not isinstance(
+            read := validate(RowDocument, Node(value=settings, file=row.file, line=row.line)), list
+        ):
             valid = read  # its mistakes are found with those of the document
-        own = tuple(self.read_columns(columns)) if self.source.is_table else ()
+        columns = {key: node for key, node in columns.items() if self.source.is_table or key in self.source.columns}
+        own = tuple(self.read_columns(columns))
         written = list(self.read_texts(settings, row))
         node = settings.get("sizes") or self.root.get("sizes")
         is_open = any(isinstance(item.value, str) and _GRAMMAR.search(item.value) for item in _items(node))

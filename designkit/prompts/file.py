@@ -15,6 +15,7 @@ from designkit.prompts.schema import PromptDocument
 from designkit.prompts.scope import BRAND_WORDS
 from designkit.prompts.seeds import Seeds
 from designkit.prompts.sources import Source, apply_overrides, read_source
+from designkit.prompts.styles import apply_styles
 from designkit.values import Adapter
 
 BRAND_FILES = ("brand.yaml", "brand.yml", "_brand.yml")
@@ -101,6 +102,7 @@ def read_prompts(
         try:
             source, mistakes = apply_overrides(read_source(argument, stdin), overrides)
             problems += mistakes
+            source = apply_styles(source)
             outside = _Outside(check_size, open_formats, open_brand)
             files.append(_read_file(source, outside, from_shell=_names_brand(overrides)))
         except InputRefused as error:

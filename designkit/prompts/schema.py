@@ -37,6 +37,10 @@ def _grouped(value: Any) -> Any:
     return value
 
 
+def _filed(value: Any) -> Any:
+    return {"file": value} if isinstance(value, str) else value
+
+
 def _prompted(value: Any) -> Any:
     return {"prompt": value} if isinstance(value, str) else value
 
@@ -114,6 +118,15 @@ class SettingsDocument(_Strict):
         default=None, ge=0, le=100, allow_inf_nan=False, description="how strictly the prompt is followed"
     )
     scheduler: Text | None = Field(default=None, description="the sampler")
+
+
+class StylesDocument(_Strict):
+    """A table of styles, and which of them are drawn."""
+
+    file: Text = Field(description="a .csv file, relative to this file", examples=["styles.csv"])
+    use: Texts | None = Field(
+        default=None, description="the names of the styles; all of them if left out", examples=[["Flat", "Paper cut"]]
+    )
 
 
 class WhenDocument(SettingsDocument):
@@ -194,6 +207,12 @@ class PromptDocument(_Strict):
         description="settings that hold only where some values are chosen; of several that hold, the last counts",
         examples=[[{"if": {"scene": "night"}, "steps": 30}]],
     )
+    styles: Annotated[StylesDocument, BeforeValidator(_filed)] | None = Field(
+        default=None,
+        description="a table of styles (name, prompt, negative_prompt), as the Stable Diffusion web UI keeps it; each "
+        "prompt is drawn in each style; a path, or {file, use}",
+        examples=["styles.csv", {"file": "styles.csv", "use": ["Flat", "Paper cut"]}],
+    )
     wildcards: Text | None = Field(
         default=None, description="folder of the lists for __name__, relative to this file; wildcards/ if left out"
     )
@@ -222,6 +241,7 @@ def json_schema() -> dict[str, Any]:
     adapters["items"] = {"anyOf": [_TEXT, adapters["items"]]}
     prompts = next(part for part in schema["properties"]["prompts"]["anyOf"] if part.get("type") == "array")
     prompts["items"] = {"anyOf": [_TEXT, prompts["items"]]}
+    schema["properties"]["styles"]["anyOf"].append(_TEXT)
     when = schema["properties"]["when"]
     when["anyOf"] = [{"type": "array", "items": when.pop("items")}, {"$ref": "#/$defs/WhenDocument"}]
     del when["type"]

@@ -33,7 +33,8 @@ class Source:
     """One prompt file, or what stands in for it.
 
     `name` is fit for a folder; `place` is what errors call the source; `document` holds the keys that are
-    written once, `rows` the keys of each row. `is_table` tells that a row's unknown keys are axes.
+    written once, `rows` the keys of each row. `is_table` tells that a row's unknown keys are axes; elsewhere only
+    those in `columns` are.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Source:
     document: Node
     rows: tuple[Node, ...]
     is_table: bool = False
+    columns: frozenset[str] = frozenset()
 
 
 def read_source(argument: str, stdin: TextIO | None) -> Source:

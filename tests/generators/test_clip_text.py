@@ -142,6 +142,24 @@ def test_bytes_do_not_depend_on_neighbours_of_other_lengths_and_weights(folder):
         assert pixels(generator, [request]) == {request.id: expected[request.id]}
 
 
+def test_latent_consistency_models_weigh_words_as_their_parents_do(tmp_path):
+    from diffusers import LatentConsistencyModelPipeline, LCMScheduler, UNet2DConditionModel
+
+    parts = tiny_pipelines.stable_diffusion().components
+    config = {name: value for name, value in parts["unet"].config.items() if not name.startswith("_")}
+    unet = UNet2DConditionModel(**{**config, "time_cond_proj_dim": 8}).eval()
+    names = ("vae", "text_encoder", "tokenizer")
+    LatentConsistencyModelPipeline(
+        **{name: parts[name] for name in names}, unet=unet, scheduler=LCMScheduler(), safety_checker=None,
+        feature_extractor=None, requires_safety_checker=False,
+    ).save_pretrained(tmp_path)  # fmt: skip
+    generator = open_tiny(tmp_path)
+    prompts = ["a soda can", "a (soda:1.0) can", "a (soda:1.6) can", LONG]
+    drawn = pixels(generator, [ask(0, id=text, prompt=text) for text in prompts])
+    assert drawn["a soda can"] == drawn["a (soda:1.0) can"]
+    assert len(set(drawn.values())) == 3
+
+
 def test_encoders_that_cannot_weigh_read_the_words_and_say_so(tiny_model):
     generator = open_tiny(tiny_model("FluxPipeline"))
     weighted, plain = ask(0, prompt="a (soda:1.3) can, BREAK, in (red)"), ask(0, prompt="a soda can, , in (red)")
