@@ -29,7 +29,6 @@ from designkit.generators.base import ModelCard, Setting
 from designkit.prompts.expand import Expansion, Variant
 from designkit.prompts.file import PromptFile
 from designkit.prompts.file import read_prompts as read_prompt_files
-from designkit.prompts.sampling import sample_size
 from designkit.values import Adapter, ImageRequest, Size
 
 if TYPE_CHECKING:
@@ -161,7 +160,7 @@ def make_plan(
     if expansion.total == 0:
         fix = "exclude fewer combinations"
         raise InputRefused(file.problem("no-variants", "no combination is left to make", key="exclude", fix=fix))
-    num_variants = sample_size(expansion.total, file.sample)
+    num_variants = expansion.num_sampled
     num_checked = num_variants if num_variants <= MAX_CHECKED_VARIANTS else NUM_WORD_CHECKED_VARIANTS
     variants = list(islice(expansion.sample(words), num_checked))
     check_strength(file, card, variants)

@@ -9,16 +9,21 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import accumulate
 
 from designkit.errors import InputRefused, Problem
-from designkit.prompts.combinations import Combination, Rules, Space, TooEntangled
+from designkit.prompts import factors
+from designkit.prompts.combinations import Combination, Rules, Space
+from designkit.prompts.covering import TooManyRows
 from designkit.prompts.draws import Draws
 from designkit.prompts.entries import Entry, Settings
 from designkit.prompts.file import PromptFile
 from designkit.prompts.filling import Filling
 from designkit.prompts.lines import Line, Word
-from designkit.prompts.sampling import sample_positions, sample_size
+from designkit.prompts.population import Population
+from designkit.prompts.picks import TooEntangled
+from designkit.prompts.sampling import Pairwise, TooFew, sample_positions, sample_size, spread_positions
 
 MAX_COPIES = 1000
 """The most sets of copy texts that one picture may have."""
@@ -47,7 +52,7 @@ class Variant:
 
 def count_variants(file: PromptFile) -> int:
     """How many variants the file asks for, exactly, after `exclude` and `sample`."""
-    return sample_size(Expansion(file).total, file.sample)
+    return Expansion(file).num_sampled
 
 
 def expand(file: PromptFile, words: Mapping[str, str]) -> Iterator[Variant]:
@@ -79,9 +84,53 @@ class Expansion:
     def positions(self) -> Iterator[int]:
         """The positions that the file's `sample` takes, each once; at random by the weights that are written."""
         sample = self.file.sample
+        if sample.method == "pairwise":
+            return iter(self.pairwise)
+        if sample.method in ("balanced", "latin"):
+            return spread_positions(self.population, sample)
         if sample.method != "random" or not self.is_weighted or sample_size(self.total, sample) == self.total:
             return sample_positions(self.total, sample)
         return self._weighted_positions()
+
+    @property
+    def num_sampled(self) -> int:
+        """How many variants the file's `sample` takes; raises InputRefused for one that cannot be taken."""
+        if self.file.sample.method in ("balanced", "latin"):
+            _ = self.population
+        return (
+            self.pairwise.size if self.file.sample.method == "pairwise" else sample_size(self.total, self.file.sample)
+        )
+
+    @cached_property
+    def population(self) -> Population:
+        """The variants as rows of levels; raises InputRefused where choices have too many fillings for that."""
+        entries = self.file.entries
+        try:
+            return Population([None if _is_plain(entry) else self._space(entry) for entry in entries])
+        except factors.TooEntangled:
+            method = self.file.sample.method
+            message = f"the choices in it are too large or too entangled for {method} sampling"
+            fix = "use method: random, or make axes of them"
+            raise InputRefused(self.file.problem("sample-method", message, key="sample", fix=fix)) from None
+
+    @cached_property
+    def pairwise(self) -> Pairwise:
+        """The variants that show every pair of values; raises InputRefused."""
+        try:
+            return Pairwise(self.population, self.file.sample)
+        except TooFew as error:
+            (needed,) = error.args
+            message = f"{self.file.sample.count:,} variants cannot show every pair of values; {needed:,} can"
+            fix = f"write count: {needed} or more, leave the count out, or use method: balanced"
+            code = "sample-count"
+        except TooManyRows as error:
+            (needed,) = error.args
+            message = f"to show every pair of values takes at least {needed:,} variants, more than anyone looks at"
+            code, fix = "sample-method", "use method: balanced with a count, or fewer values"
+        except factors.TooEntangled:
+            message = "what is excluded overlaps in too many ways for pairwise sampling"
+            code, fix = "sample-method", "use method: balanced or random with a count, or exclude less"
+        raise InputRefused(self.file.problem(code, message, key="sample", fix=fix))
 
     @property
     def is_weighted(self) -> bool:

@@ -7,7 +7,7 @@ A *factor* is an axis or a choice, its *levels* are its values, numbered from 0.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 UNUSED = -1
@@ -35,7 +35,6 @@ class Factors:
     sizes: tuple[int, ...]
     reached_by: tuple[frozenset[tuple[int, int]] | None, ...] = ()
     rules: tuple[Mapping[int, frozenset[int]], ...] = ()
-    weights: tuple[tuple[float, ...] | None, ...] = field(default=())
 
     @cached_property
     def are_independent(self) -> bool:

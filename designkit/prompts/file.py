@@ -18,6 +18,7 @@ from designkit.prompts.sources import Source, apply_overrides, read_source
 from designkit.prompts.styles import apply_styles
 from designkit.values import Adapter
 
+NEED_COUNT = ("random", "balanced", "latin")
 BRAND_FILES = ("brand.yaml", "brand.yml", "_brand.yml")
 
 
@@ -163,9 +164,10 @@ def _read_file(source: Source, outside: _Outside, *, from_shell: bool) -> Prompt
     has_brand = source.document.get("brand") is not None
     words = outside.brand_words(brand, problems) if has_brand else None
     reading = read_entries(source, document, outside.size_check(formats, problems), words)
-    if document and document.sample.method == "random" and document.sample.count is None:
+    if document and document.sample.method in NEED_COUNT and document.sample.count is None:
         node = source.document.get("sample") or source.document
-        message, fix = "random sampling needs a count", "write sample: {method: random, count: 24}"
+        method = document.sample.method
+        message, fix = f"{method} sampling needs a count", f"write sample: {{method: {method}, count: 24}}"
         problems.append(node.problem("sample-count", message, key="sample", fix=fix))
     problems = list(dict.fromkeys([*problems, *reading.problems]))
     if problems or document is None:

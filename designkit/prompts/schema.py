@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
-from pydantic_core import PydanticCustomError
 
 from designkit.values import MAX_SEED
 
@@ -43,14 +42,6 @@ def _filed(value: Any) -> Any:
 
 def _prompted(value: Any) -> Any:
     return {"prompt": value} if isinstance(value, str) else value
-
-
-def _method(value: Any) -> Any:
-    if value in ("balanced", "pairwise"):
-        raise PydanticCustomError(
-            "sample-method", "{value} sampling is not there yet", {"value": value, "fix": "use random"}
-        )
-    return value
 
 
 Text = Annotated[str, WithJsonSchema(_TEXT)]
@@ -100,10 +91,19 @@ class ModelDocument(_Strict):
 class SampleDocument(_Strict):
     """Which of all variants are made."""
 
-    method: Annotated[Literal["full", "random"], BeforeValidator(_method)] = Field(
-        default="full", description="full: in order; random: drawn without repetition"
+    method: Literal["full", "random", "balanced", "pairwise", "latin"] = Field(
+        default="full",
+        description="full: in order; random: drawn by weight, none twice; balanced: every value equally often; "
+        "pairwise: every two values of two axes together at least once, in few variants; latin: spread over each axis, "
+        "from its first value to its last",
+        examples=["balanced", "pairwise"],
     )
-    count: int | None = Field(default=None, ge=1, description="how many variants are made at most")
+    count: int | None = Field(
+        default=None,
+        ge=1,
+        description="how many variants are made; pairwise finds its own number, and fills up to a larger one",
+        examples=[24],
+    )
     seed: int = Field(default=0, ge=0, le=MAX_SEED, description="another seed draws other variants")
 
 

@@ -2,37 +2,46 @@
 
 *Balanced*: each level equally often, to within one, after every row. *Latin*: each level equally often over the whole
 sample, and where a factor has more levels than there are rows, one from each of as many equal stretches of them.
-*Weighted*: drawn at random, each level as often as its weight says. Where rules allow no such thing, the nearest that
-they allow.
+Where rules allow no such thing, the nearest that they allow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from math import log, prod
+from math import prod
 from random import Random
+from typing import Protocol
 
 from designkit.prompts.factors import UNUSED, Factors, Row
 from designkit.prompts.permutation import Permutation
 
 _LOOK_BACK = 48
 _MAX_CANDIDATES = 24
-_MAX_MISSES = 40
+_MAX_REPAIRED = 10_000
 _SMALL_TOTAL = 4096
 
 
-@dataclass(frozen=True, kw_only=True)
-class Population:
+class Rows(Protocol):
     """All rows that there are: how many, and each by its position."""
 
-    factors: Factors
-    total: int
-    row_at: Callable[[int], Row]
+    @property
+    def factors(self) -> Factors:
+        """What varies in the rows."""
+        ...
+
+    @property
+    def total(self) -> int:
+        """How many rows there are."""
+        ...
+
+    def row_at(self, position: int) -> Row:
+        """The row at a position from 0 to `total` - 1."""
+        ...
 
 
-def balanced_rows(population: Population, count: int, seed: int) -> Iterator[Row]:
+def balanced_rows(population: Rows, count: int, seed: int) -> Iterator[Row]:
     """`count` different rows. Up to half of all rows, a larger count goes on where a smaller one ended.
 
     More than half are all rows but a balanced sample: what is left of equal shares are equal shares.
@@ -47,7 +56,7 @@ def balanced_rows(population: Population, count: int, seed: int) -> Iterator[Row
         yield from _balanced(population, count, seed)
 
 
-def latin_rows(population: Population, count: int, seed: int) -> Iterator[Row]:
+def latin_rows(population: Rows, count: int, seed: int) -> Iterator[Row]:
     """`count` different rows; another count takes others."""
     total, sizes = population.total, population.factors.sizes
     if count >= total:
@@ -57,59 +66,45 @@ def latin_rows(population: Population, count: int, seed: int) -> Iterator[Row]:
         left_out = set(latin_rows(population, total - count, seed))
         yield from (row for row in map(population.row_at, range(total)) if row not in left_out)
         return
-    random = Random(seed)
     orders = [Permutation(count, f"{seed} latin {factor}") for factor in range(len(sizes))]
-    swapped: list[dict[int, int]] = [{} for _ in sizes]
-
-    def level(factor: int, number: int) -> int:
-        place = swapped[factor].get(number)
-        return (orders[factor][number] if place is None else place) * sizes[factor] // count
-
-    def swap(factor: int, one: int, other: int) -> None:
-        places = [swapped[factor].get(number, orders[factor][number]) for number in (one, other)]
-        swapped[factor][one], swapped[factor][other] = places[1], places[0]
-
-    seen: set[Row] = set()
-    for number in range(count):
-        for _ in range(_MAX_MISSES):
-            wanted = [level(factor, number) for factor in range(len(sizes))]
-            row = _nearest(population.factors, wanted, random)
-            if row is not None and row not in seen:
-                break
-            if number + 1 < count:
-                swap(_pick(random, range(len(sizes))), number, number + 1 + int(random.random() * (count - number - 1)))
-        else:
+    random, seen = Random(seed), set[Row]()
+    wanted = (
+        [order[number] * size // count for order, size in zip(orders, sizes, strict=True)] for number in range(count)
+    )
+    if population.factors.are_independent and count <= _MAX_REPAIRED:
+        wanted = _all_different([list(row) for row in wanted], random)
+    for levels in wanted:
+        row = _nearest(population.factors, levels, random)
+        if row is None or row in seen:
             row = _unseen(population, seen, seed)
         seen.add(row)
         yield row
 
 
-def weighted_rows(population: Population, count: int, seed: int) -> Iterator[Row]:
-    """`count` different rows, drawn one after the other; a larger count goes on where a smaller one ended."""
-    factors, random = population.factors, Random(seed)
-    order = sorted(range(len(factors.sizes)), key=factors.depths.__getitem__)
-    weights = factors.weights or (None,) * len(factors.sizes)
-
-    def ranked(factor: int, _: Sequence[int]) -> list[int]:
-        # Of exponential waiting times with these rates, each is the first with the share of its rate.
-        rates = weights[factor] or (1.0,) * factors.sizes[factor]
-        times = [-log(1.0 - random.random()) / rate if rate > 0 else float("inf") for rate in rates]
-        return sorted(range(len(times)), key=times.__getitem__)
-
-    seen: set[Row] = set()
-    for _ in range(min(count, population.total)):
-        for _ in range(_MAX_MISSES):
-            row = factors.fill({}, order, ranked)
-            assert row is not None, "a population without rows is refused before"
-            if row not in seen:
-                break
-        else:
-            row = _unseen(population, seen, seed)
-        seen.add(row)
-        yield row
+def _all_different(rows: list[list[int]], random: Random) -> list[list[int]]:
+    """The rows with levels swapped between them until no two are the same, or until that no longer helps."""
+    times = Counter(map(tuple, rows))
+    for _ in range(100 * len(rows)):
+        if len(times) == len(rows):
+            break
+        one = _pick(random, [number for number, row in enumerate(rows) if times[tuple(row)] > 1])
+        other = int(random.random() * len(rows))
+        factor = int(random.random() * len(rows[one]))
+        before = [tuple(rows[one]), tuple(rows[other])]
+        rows[one][factor], rows[other][factor] = rows[other][factor], rows[one][factor]
+        num_before = len(times)
+        times.subtract(before)
+        times.update((tuple(rows[one]), tuple(rows[other])))
+        times += Counter()
+        if len(times) < num_before:
+            times.subtract((tuple(rows[one]), tuple(rows[other])))
+            times.update(before)
+            times += Counter()
+            rows[one][factor], rows[other][factor] = rows[other][factor], rows[one][factor]
+    return rows
 
 
-def _balanced(population: Population, count: int, seed: int) -> Iterator[Row]:
+def _balanced(population: Rows, count: int, seed: int) -> Iterator[Row]:
     """At most half of the rows, one by one."""
     rows = _evenly if population.factors.are_independent else _evenly_as_allowed
     yield from islice(rows(population, count, seed), count)
@@ -148,7 +143,7 @@ class _Counts:
         return met
 
 
-def _evenly(population: Population, count: int, seed: int) -> Iterator[Row]:
+def _evenly(population: Rows, count: int, seed: int) -> Iterator[Row]:
     """Rows of the levels that are behind; where those rows are all taken, the last few rows are chosen anew."""
     factors, random = population.factors, Random(seed)
     counts, seen = _Counts(factors), set[Row]()
@@ -198,7 +193,7 @@ def _candidates(factors: Factors, counts: _Counts, seen: set[Row], random: Rando
             yield found
 
 
-def _evenly_as_allowed(population: Population, count: int, seed: int) -> Iterator[Row]:
+def _evenly_as_allowed(population: Rows, count: int, seed: int) -> Iterator[Row]:
     """Rows that the rules allow, each the one of several that is least ahead."""
     factors, random = population.factors, Random(seed)
     counts, seen = _Counts(factors), set[Row]()
@@ -242,7 +237,7 @@ def _nearest(factors: Factors, wanted: Sequence[int], random: Random) -> Row | N
     )
 
 
-def _unseen(population: Population, seen: set[Row], seed: int) -> Row:
+def _unseen(population: Rows, seen: set[Row], seed: int) -> Row:
     """A row at random that is not taken yet; there is one, because no sample is larger than the population."""
     shuffle = Permutation(population.total, f"{seed} unseen {len(seen)}")
     return next(

@@ -43,7 +43,7 @@ def some_factors(draw: st.DrawFn) -> Factors:
     return Factors(sizes=sizes, reached_by=tuple(reached), rules=tuple(rules))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(some_factors(), st.integers(0, 3))
 def test_every_pair_that_may_stand_together_does(factors: Factors, seed: int):
     allowed = every_row(factors)

@@ -120,7 +120,7 @@ axes:
 seeds: [1, 1]
 seed: 3
 model: {steps: many, nam: x}
-sample: {method: pairwise}
+sample: {method: pairs}
 exclude: [{q: 1}, {b: z}, {}]
 brand: lumen
 kind: poster
@@ -142,7 +142,7 @@ sizes: [1, [2]]
         (10, "seed", "seed has no effect, because seeds lists them"),
         (11, "model.steps", "'many' is not a whole number"),
         (11, "model.nam", "unknown key 'nam'"),
-        (12, "sample.method", "pairwise sampling is not there yet"),
+        (12, "sample.method", "'pairs' is not possible here"),
         (13, "exclude.q", "'q' is not an axis of this file"),
         (13, "exclude.b", "'z' is not a value of b"),
         (13, "exclude", "this combination is empty"),
