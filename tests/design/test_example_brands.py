@@ -94,3 +94,13 @@ def test_a_logo_is_seen_on_the_ground_that_it_is_meant_for(brand: Brand):
 def test_no_two_logos_are_the_same_drawing():
     pictures = {rasterise(path, 64).tobytes() for path in LOGOS}
     assert len(pictures) == len(LOGOS) == 18
+
+
+def test_each_is_used_by_an_example_that_names_its_colours(brand: Brand):
+    using = [
+        text
+        for path in ROOT.parent.glob("*.yaml")
+        if f"brand: {brand.folder.name}\n" in (text := path.read_text(encoding="utf-8"))
+    ]
+    assert using
+    assert any(f"{{brand.{name}}}" in text for text in using for name in brand.colours)
