@@ -7,12 +7,12 @@ from contextlib import ExitStack
 from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from designkit.cli.console import image_progress, note, plural, say, say_json
-from designkit.cli.planning import AsJson
+from designkit.cli.planning import AsJson, Model
 from designkit.cli.stopping import check_stopped
 from designkit.errors import ImagesFailed, InputRefused, Problem
 
@@ -25,7 +25,9 @@ MAX_LISTED = 5
 
 
 def evaluate(
-    pictures: Annotated[Path, typer.Argument(metavar="RUN|FOLDER", help="A run folder, or a folder of pictures.")],
+    pictures: Annotated[
+        Path | None, typer.Argument(metavar="RUN|FOLDER", help="A run folder, or a folder of pictures.")
+    ] = None,
     reference: Annotated[
         Path | None, typer.Option("--reference", metavar="FOLDER", help="Real pictures (or a run) to compare with.")
     ] = None,
@@ -40,9 +42,26 @@ def evaluate(
             help="Compare by it too: a CLIP, SigLIP or DINO folder or Hub id, or inception-2015-12-05.pt.",
         ),
     ] = None,
+    bench: Annotated[
+        Literal["design"] | None, typer.Option("--bench", help="Measure a model instead: design is DesignBench.")
+    ] = None,
+    model: Model = None,
+    out: Annotated[Path, typer.Option("--out", help="Where the run of a benchmark goes.")] = Path("outputs"),
     as_json: AsJson = False,
 ) -> None:
     """Measure pictures: tables here, every number in metrics.json; run again, it goes on where it stopped."""
+    if bench is not None:
+        from designkit.cli.bench import run_bench
+
+        run_bench(model or "starter", out, as_json=as_json)
+        return
+    if pictures is None:
+        raise InputRefused(
+            Problem(
+                code="nothing-to-evaluate", message="neither pictures nor a benchmark are named",
+                fix="name a run folder, or --bench design --model NAME",
+            )
+        )  # fmt: skip
     _require_libraries()
     from designkit.evaluation.cache import MeasureCache
     from designkit.evaluation.pictures import find_pictures

@@ -7,8 +7,9 @@
 GenEval's idea (arXiv 2310.11513) on this domain: each prompt states facts that a detector and the pixels can
 check, and a picture is right when all of its task's facts are there. The prompts follow from this file alone,
 so that `bench_id` names them; the judge is the detector that ships (its own errors show in the row of rendered
-answers) and nearest-name colours. Which pairs are `held out` is the starter's training split
-(`starter.scenes.pair_is_held_out`); for other models that task is one more of single subjects in a colour.
+answers) and nearest-name colours. `held-out combination` asks for pairs of subject and colour, `word order` for
+an order of words that the starter's training never showed (`starter.scenes.pair_is_held_out`,
+`starter.captions`); other models know no such difference.
 """
 
 from __future__ import annotations
@@ -312,10 +313,16 @@ def _product(number: int, rng: random.Random) -> tuple[str, Scene]:
     return f"{_article(f'{body} {form}')} with {_article(scene.subject)} on the label {_on(scene)}", scene
 
 
+def _reordered(number: int, rng: random.Random) -> tuple[str, Scene]:
+    scene = _plain(rng, _subject(number))
+    return f"{_on(scene)}, {_article(scene.subject)}", scene
+
+
 _TASKS: dict[str, Make] = {
     "single subject": _single, "two subjects": _two, "counting": _counting, "colour": _coloured,
     "position": _placed, "attribute binding": _binding, "background colour": _ground, "background type": _pattern,
     "style": _styled, "product form": _product, "held-out combination": _held_out,
+    "word order": _reordered,
 }  # fmt: skip
 
 
@@ -427,4 +434,5 @@ _FACTS: dict[str, Callable[[_Look, Scene], dict[str, bool]]] = {
     "colour": _colour_facts, "position": _place_facts, "attribute binding": _binding_facts,
     "background colour": _ground_facts, "background type": _trait_facts("background"),
     "style": _trait_facts("style"), "product form": _trait_facts("product"), "held-out combination": _colour_facts,
+    "word order": lambda look, scene: {**_subject_facts(look, scene), **_ground_facts(look, scene)},
 }  # fmt: skip

@@ -1,11 +1,14 @@
-"""A small network that says which subject is where in a picture of flat design."""
+"""A small network that says which subject is where in a picture of flat design, and of what kind the picture is."""
 
 # pyright: basic
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 
@@ -23,13 +26,14 @@ class Detection:
 
 
 class Detector(nn.Module):
-    """Scores for every subject, and for "nothing", in every cell of 8 x 8 pixels.
+    """Scores for every subject, and for "nothing", in every cell of 8 x 8 pixels; and for each trait's values.
 
-    `forward` takes pictures [N, 3, H, W] in [-1, 1] (sides multiples of 32) and returns logits
-    [N, num_subjects + 1, H / 8, W / 8]; the last class is "nothing".
+    `traits` maps a trait of the whole picture (its style, its kind of background) to the number of its
+    values. `forward` takes pictures [N, 3, H, W] in [-1, 1] (sides multiples of 32) and returns logits
+    [N, num_subjects + 1, H / 8, W / 8], the last class "nothing", and {trait: logits [N, values]}.
     """
 
-    def __init__(self, num_subjects: int, width: int = 32) -> None:
+    def __init__(self, num_subjects: int, traits: Mapping[str, int], width: int = 32) -> None:
         super().__init__()
         self.num_subjects = num_subjects
         self.stem = _down(3, width)
@@ -40,24 +44,38 @@ class Detector(nn.Module):
         self.join = nn.Conv2d(6 * width + 4 * width + 3 * width, 6 * width, 1)
         self.mix = _Residual(6 * width)
         self.head = nn.Conv2d(6 * width, num_subjects + 1, 1)
+        self.traits = nn.ModuleDict({name: nn.Linear(2 * 6 * width, count) for name, count in traits.items()})
 
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Logits of every class in every cell."""
+    def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Logits of every class in every cell, and of every value of each trait."""
         cells = self.quarter(self.fine(self.stem(pictures)))
         wide = self.eighth(cells)
         deep = self.deep(wide)
         size = cells.shape[-2:]
         context = [functional.interpolate(part, size=size, mode="bilinear") for part in (deep, wide)]
-        return self.head(self.mix(functional.silu(self.join(torch.cat([*context, cells], dim=1)))))
+        mixed = self.mix(functional.silu(self.join(torch.cat([*context, cells], dim=1))))
+        pooled = torch.cat([mixed.mean(dim=(2, 3)), mixed.amax(dim=(2, 3))], dim=1)
+        return self.head(mixed), {name: head(pooled) for name, head in self.traits.items()}
 
     @torch.no_grad()
-    def detect(self, pictures: torch.Tensor, *, threshold: float = 0.3) -> list[list[Detection]]:
-        """The subjects of each picture, surest first; a peak within two cells of a surer one is the same subject."""
-        scores = self(pictures).float().softmax(dim=1)[:, :-1]
+    def detect(
+        self, pictures: torch.Tensor, *, threshold: float = 0.3
+    ) -> tuple[list[list[Detection]], dict[str, torch.Tensor]]:
+        """The subjects of each picture, surest first, and {trait: the likeliest value [N]}.
+
+        A peak within two cells of a surer one is the same subject.
+        """
+        cells, traits = self(pictures)
+        return self._peaks(cells, threshold), {name: logits.argmax(1) for name, logits in traits.items()}
+
+    def _peaks(self, cells: torch.Tensor, threshold: float) -> list[list[Detection]]:
+        scores = cells.float().softmax(dim=1)[:, :-1]
         best, subject = scores.max(dim=1)  # [N, H / 8, W / 8]
-        peaks = functional.max_pool2d(best[:, None], 5, stride=1, padding=2)[:, 0] == best
+        # By logits: where the network is sure, neighbouring cells round to the same share, and all would be peaks.
+        lead = cells[:, :-1].amax(dim=1) - cells[:, -1]
+        peaks = functional.max_pool2d(lead[:, None], 5, stride=1, padding=2)[:, 0] == lead
         found: list[list[Detection]] = []
-        for index in range(len(pictures)):
+        for index in range(len(cells)):
             rows, columns = torch.nonzero(peaks[index] & (best[index] > threshold), as_tuple=True)
             entries = [
                 Detection(
@@ -70,6 +88,13 @@ class Detector(nn.Module):
             ]
             found.append(sorted(entries, key=lambda entry: -entry.confidence))
         return found
+
+
+def load_detector(path: Path, traits: Mapping[str, Sequence[object]], num_subjects: int) -> Detector:
+    """The detector in a safetensors file, in float32, ready to judge."""
+    detector = Detector(num_subjects, {name: len(values) for name, values in traits.items()})
+    detector.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
+    return detector.eval().requires_grad_(False)
 
 
 def _down(inputs: int, outputs: int) -> nn.Sequential:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -26,16 +27,23 @@ def render(scene: Scene, size: Size, *, glyph_set: str = "fluent") -> Image.Imag
     """Draw `scene` at `size` pixels. Returns RGB. Raises KeyError for a name that the scene grammar lacks."""
     rng = random.Random(scene.jitter)
     canvas = _background(scene, size, rng).convert("RGBA")
-    for box in _boxes(scene, size, rng):
+    for shown, box in zip(_shown(scene), _boxes(scene, size, rng), strict=True):
         if scene.product:
-            _paste_product(canvas, scene, box, rng, glyph_set)
+            _paste_product(canvas, shown, box, rng, glyph_set)
         else:
-            _paste_subject(canvas, scene, box, rng, glyph_set)
+            _paste_subject(canvas, shown, box, rng, glyph_set)
     return canvas.convert("RGB")
 
 
+def _shown(scene: Scene) -> list[Scene]:
+    """The scene once for each box, the last one with the other subject where there is one."""
+    if scene.other is None:
+        return [scene] * scene.count
+    return [scene, replace(scene, subject=scene.other, colour=scene.other_colour)]
+
+
 def centres(scene: Scene, size: Size) -> list[tuple[float, float]]:
-    """Where the middle of each subject lies, in pixels from the top left: the truth for a detector."""
+    """Where the middle of each subject lies, in pixels from the top left (an `other` subject's last): the truth."""
     rng = random.Random(scene.jitter)
     _background(scene, size, rng)
     middles: list[tuple[float, float]] = []
@@ -105,14 +113,15 @@ def _gradient(size: Size, first: Colour, second: Colour, *, angle: int) -> Image
 def _boxes(scene: Scene, size: Size, rng: random.Random) -> list[tuple[float, float, float]]:
     """Left, top and side of the square that each subject (or product) fills."""
     short = min(size.width, size.height)
-    if scene.count > 1:
+    count = len(_shown(scene))
+    if count > 1:
         along_width = size.width >= size.height
         length = max(size.width, size.height)
-        side = min(length * 0.92 / scene.count, short * 0.62) * rng.uniform(0.88, 0.98)
-        cell = min(length / scene.count, side * 1.25)
-        start = (length - cell * scene.count) / 2
+        side = min(length * 0.92 / count, short * 0.62) * rng.uniform(0.88, 0.98)
+        cell = min(length / count, side * 1.25)
+        start = (length - cell * count) / 2
         across = (short - side) / 2 + rng.uniform(-0.03, 0.03) * short
-        offsets = [start + cell * (index + 0.5) - side / 2 for index in range(scene.count)]
+        offsets = [start + cell * (index + 0.5) - side / 2 for index in range(count)]
         return [(offset, across, side) if along_width else (across, offset, side) for offset in offsets]
     large = 0.66 if scene.position == "center" else 0.5
     if scene.product:

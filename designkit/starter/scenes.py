@@ -29,7 +29,8 @@ class Scene:
     `colour` is the subject's (None: its natural colours). On a `product` the subject is the mark on the
     label and `product_colour` paints the body. `badge` is the colour of a disc behind the subject, or
     None. `second` is the other colour of a background that is not plain. `jitter` seeds the small
-    variations (placement, scale, tint, angle of stripes) that no caption names.
+    variations (placement, scale, tint, angle of stripes) that no caption names. `other` is a second subject
+    beside the first, in `other_colour`; the starter was not shown any, detectors and benchmarks are.
     """
 
     subject: str
@@ -44,6 +45,8 @@ class Scene:
     first: str
     second: str | None
     jitter: int
+    other: str | None = None
+    other_colour: str | None = None
 
 
 def is_held_out(scene: Scene) -> bool:

@@ -1,22 +1,39 @@
-"""Train the detector that measures the starter on rendered scenes, spoiled as a generator would spoil them."""
+"""Train the detector that judges pictures on rendered scenes, spoiled as a generator would spoil them.
+
+    python -m designkit.training.recipes.detector --out designkit/starter/detector.safetensors
+
+Scenes show the training glyphs alone; the second glyph set is kept to see whether the detector has learned
+what a thing looks like, or one drawing of it.
+"""
 
 # pyright: basic, reportPrivateImportUsage=false, reportArgumentType=false, reportAttributeAccessIssue=false
 from __future__ import annotations
 
+import argparse
 import random
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image, ImageFilter
+from safetensors.torch import save_file
 from torch.nn import functional
 
 from designkit.models.detector import CELL_PX, Detector
+from designkit.starter.colours import COLOURS
+from designkit.starter.detector import TRAITS
 from designkit.starter.renderer import centres, render
 from designkit.starter.scenes import Scene, random_scene
 from designkit.starter.subjects import SUBJECTS
+from designkit.training.config import Schedule
+from designkit.training.loop import Phase, train
 from designkit.training.recipes.autoencoder import CROP, pictures_to_tensor
 
+SCHEDULE = Schedule(steps=3000, batch_size=32, learning_rate=1.5e-3, warmup_steps=100, cooldown=0.4, ema_decay=0.995)
 _NUMBERS = {subject.name: number for number, subject in enumerate(SUBJECTS)}
+_PAIR_SHARE = 0.25
+_TRAIT_WEIGHT = 0.3
 
 
 class DetectorTask:
@@ -27,7 +44,7 @@ class DetectorTask:
 
     def __init__(self, *, seed: int) -> None:
         self.seed = seed
-        self.module = _Locating(Detector(len(SUBJECTS)))
+        self.module = _Locating(Detector(len(SUBJECTS), {name: len(values) for name, values in TRAITS.items()}))
 
     @property
     def detector(self) -> Detector:
@@ -35,24 +52,49 @@ class DetectorTask:
         return self.module.detector
 
     def batch(self, step: int, size: int) -> dict[str, Any]:
-        """`size` spoiled renders [N, 3, 128, 128] and the class of every cell [N, 16, 16]."""
+        """Spoiled renders [N, 3, 128, 128], the class of every cell [N, 16, 16], the value of each trait [N]."""
         rng = random.Random(f"detector/{self.seed}/{step}")
-        scenes = [random_scene(rng) for _ in range(size)]
+        scenes = [judged_scene(rng) for _ in range(size)]
         pictures = [spoil(render(scene, CROP), rng) for scene in scenes]
-        return {"pixels": pictures_to_tensor(pictures), "cells": torch.stack([cell_classes(scene) for scene in scenes])}
+        return {
+            "pixels": pictures_to_tensor(pictures),
+            "cells": torch.stack([cell_classes(scene) for scene in scenes]),
+            "traits": {
+                name: torch.tensor([values.index(getattr(scene, name)) for scene in scenes])
+                for name, values in TRAITS.items()
+            },
+        }
 
-    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
-        """One group: all weights at the schedule's rate."""
-        return [{"params": list(self.module.parameters()), "lr": learning_rate}]
+    def phases(self, schedule: Schedule) -> list[Phase]:
+        """One phase: all weights at the schedule's rate."""
+        return [
+            Phase(loss=self.module, groups=[{"params": list(self.module.parameters()), "lr": schedule.learning_rate}])
+        ]
+
+    def look(self) -> None:
+        """Nothing to see."""
+
+
+def judged_scene(rng: random.Random) -> Scene:
+    """A scene as `random_scene` draws it, with patterned grounds as common as plain ones, and pairs of subjects."""
+    scene = random_scene(rng)
+    while (scene.background == "plain") and rng.random() < 0.5:
+        scene = random_scene(rng)
+    if scene.product is None and scene.badge is None and rng.random() < _PAIR_SHARE:
+        other = rng.choice([subject.name for subject in SUBJECTS if subject.name != scene.subject])
+        colour = rng.choice(tuple(COLOURS)) if scene.colour else None
+        scene = replace(scene, count=1, position="center", other=other, other_colour=colour)
+    return scene
 
 
 def cell_classes(scene: Scene) -> torch.Tensor:
     """The class of each cell of a 128 px render: the subject within one cell of a middle, else "nothing"."""
     rows, columns = CROP.height // CELL_PX, CROP.width // CELL_PX
     classes = torch.full((rows, columns), len(SUBJECTS))
-    for x, y in centres(scene, CROP):
+    names = [scene.subject, scene.other] if scene.other else [scene.subject] * scene.count
+    for name, (x, y) in zip(names, centres(scene, CROP), strict=True):
         row, column = min(rows - 1, max(0, int(y / CELL_PX))), min(columns - 1, max(0, int(x / CELL_PX)))
-        classes[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2] = _NUMBERS[scene.subject]
+        classes[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2] = _NUMBERS[name]
     return classes
 
 
@@ -81,9 +123,33 @@ class _Locating(torch.nn.Module):
     def forward(self, batch: dict[str, Any]) -> tuple[torch.Tensor, dict[str, float]]:
         device = next(self.detector.parameters()).device
         cells = batch["cells"].to(device)
-        logits = self.detector(batch["pixels"].to(device)).float()
+        logits, traits = self.detector(batch["pixels"].to(device))
+        logits = logits.float()
         errors = functional.cross_entropy(logits, cells, reduction="none")
         nothing = cells == self.detector.num_subjects
         loss = errors[~nothing].mean() + errors[nothing].mean()
         right = (logits.argmax(1) == cells)[~nothing].float().mean()
-        return loss, {"named": float(right)}
+        measured = {"named": float(right)}
+        for name, guess in traits.items():
+            answer = batch["traits"][name].to(device)
+            loss = loss + _TRAIT_WEIGHT * functional.cross_entropy(guess.float(), answer)
+            measured[name] = float((guess.argmax(1) == answer).float().mean())
+        return loss, measured
+
+
+def main() -> None:
+    """Train the detector and write its weights in half precision."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--work", type=Path, default=Path("outputs/detector"), help="checkpoints")
+    options = parser.parse_args()
+    task = DetectorTask(seed=11)
+    for report in train(task, SCHEDULE, options.work):
+        if report.step % 100 == 0:
+            print(report.step, {name: round(value, 3) for name, value in report.metrics.items()}, flush=True)  # noqa: T201
+    weights = {name: tensor.half().contiguous() for name, tensor in task.detector.state_dict().items()}
+    save_file(weights, options.out)
+
+
+if __name__ == "__main__":
+    main()
