@@ -16,6 +16,7 @@ from typing import Any
 
 from designkit.files import write_durably
 from designkit.gallery.labels import picture_detail, picture_title, run_facts
+from designkit.gallery.scores import Scores, read_scores
 from designkit.gallery.sheet import sheet_names, sheet_pages
 from designkit.runs.folder import RunContents
 from designkit.runs.metadata import bare_name
@@ -67,19 +68,21 @@ def _page_data(run: RunContents) -> dict[str, Any]:
         "seed": len({record.seed for record in everything}) > 1,
         "plan": bool(run.outside),
     }
-    images = [_image_data(record, varying, is_earlier=False) for record in run.records]
-    images += [_image_data(record, varying, is_earlier=True) for record in run.outside]
+    scores = read_scores(run.path)
+    images = [_image_data(record, varying, scores, is_earlier=False) for record in run.records]
+    images += [_image_data(record, varying, scores, is_earlier=True) for record in run.outside]
     pages = sheet_pages(run.records)
     return {
         "name": run.name,
         "facts": run_facts(run),
         "sheets": sheet_names(len(pages)),
         "grid": [pages[0].grid.across, pages[0].grid.down] if pages[0].grid else None,
+        "scores": scores.page,
         "images": images,
     }
 
 
-def _image_data(record: Record, varying: dict[str, bool], *, is_earlier: bool) -> dict[str, Any]:
+def _image_data(record: Record, varying: dict[str, bool], scores: Scores, *, is_earlier: bool) -> dict[str, Any]:
     extra = {
         "size": f"{record.width} × {record.height}",
         "seed": str(record.seed),
@@ -99,6 +102,8 @@ def _image_data(record: Record, varying: dict[str, bool], *, is_earlier: bool) -
         "title": picture_title(record),
         "detail": picture_detail(record),
         "settings": [[name, str(value)] for name, value in _settings(record)],
+        "scores": dict(scores.values.get(record.id, {})),
+        "rated": scores.rows.get(record.id, []),
     }
 
 

@@ -85,6 +85,7 @@ const cards = images.map((image) => {
   return card;
 });
 byId("gallery").append(...cards);
+const cardOf = new Map(images.map((image, number) => [image, cards[number]]));
 
 function passes(image, words, except) {
   for (const [axis, values] of chosen) if (axis !== except && !values.has(image.facets[axis])) return false;
@@ -98,6 +99,7 @@ function filter() {
     cards[number].hidden = !visible;
     return visible;
   });
+  sortShown();
   for (const { chip, count, axis, value } of chips) {
     const number = images.filter((image) => image.facets[axis] === value && passes(image, words, axis)).length;
     count.textContent = number;
@@ -117,6 +119,74 @@ function filter() {
     byId("shown").append(reset);
   }
   if (view === "grid") layOut();
+}
+
+// Scores, where the run was evaluated: tables above the pictures, and an order to see them in.
+
+let sortedBy = "";
+
+function sortShown() {
+  const key = byId("sort").value;
+  const sign = key && run.scores.sorts.find(([name]) => name === key)[2] ? -1 : 1;
+  const rank = (image) => (key in image.scores ? sign * image.scores[key] : Infinity);
+  const compare = (one, two) => {
+    const [first, second] = [rank(one), rank(two)];
+    return first === second ? 0 : first - second;
+  };
+  if (key) shown.sort(compare);
+  if (key === sortedBy) return;
+  sortedBy = key;
+  byId("gallery").append(...(key ? [...images].sort(compare) : images).map((image) => cardOf.get(image)));
+}
+
+function scoreTable(heads, rows) {
+  const table = make("table");
+  const head = make("tr");
+  head.append(...heads.map((text) => make("th", "", text)));
+  const top = make("thead");
+  top.append(head);
+  const body = make("tbody");
+  body.append(...rows);
+  table.append(top, body);
+  const frame = make("div", "scroll");
+  frame.append(table);
+  return frame;
+}
+
+function line(texts) {
+  const row = make("tr");
+  row.append(...texts.map((text, number) => make(number ? "td" : "th", "", text)));
+  return row;
+}
+
+if (run.scores) {
+  const rows = run.scores.measures.map(([title, mean, interval, about]) => line([title, mean, interval, about]));
+  byId("scores").append(scoreTable(["measure", "mean", "95 % interval", "what it says"], rows));
+  for (const { axis, columns, rows } of run.scores.axes) {
+    const lines = rows.map(({ title, cells, best, leads, p }) => {
+      const row = line([title]);
+      cells.forEach(([mean, interval], number) => {
+        const cell = make("td", number === best && leads ? "leads" : "");
+        cell.append(make("span", "", mean), make("small", "", interval));
+        row.append(cell);
+      });
+      row.append(make("td", "verdict", leads ? `${columns[best]} leads (p ${p})` : `within noise (p ${p})`));
+      return row;
+    });
+    byId("scores").append(make("h3", "", `by ${axis}`), scoreTable(["", ...columns, ""], lines));
+  }
+  if (run.scores.sets.length) {
+    const heads = ["score", "value", "95 % interval", "at the size of the floor", "real against real"];
+    byId("scores").append(make("h3", "", `against ${run.scores.reference}`), scoreTable(heads, run.scores.sets.map(line)));
+  }
+  byId("scores").hidden = false;
+  for (const [key, title] of run.scores.sorts) {
+    const choice = make("option", "", title);
+    choice.value = key;
+    byId("sort").append(choice);
+  }
+  byId("sort").addEventListener("change", filter);
+  byId("sorting").hidden = false;
 }
 
 // The grid: one axis across, one down; the pictures that differ on other axes are turned over like pages.
@@ -288,7 +358,7 @@ function show(number) {
   byId("negative").textContent = image.negative ? `Without: ${image.negative}` : "";
   byId("copy").textContent = "Copy prompt";
   byId("settings").replaceChildren(
-    ...image.settings.flatMap(([name, value]) => [make("dt", "", name), make("dd", "", value)]),
+    ...[...image.settings, ...image.rated].flatMap(([name, value]) => [make("dt", "", name), make("dd", "", value)]),
   );
   byId("before").disabled = number === 0;
   byId("after").disabled = number === shown.length - 1;
