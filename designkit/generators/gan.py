@@ -140,7 +140,7 @@ class GanGenerator:
         return np.concatenate([coarse[..., :first_fine, :], fine[..., first_fine:, :]], axis=-2)
 
     def encode(
-        self, pictures: Sequence[Image.Image], prompts: Sequence[str] = ("",), *, steps: int = 200, rate: float = 0.05
+        self, pictures: Sequence[Image.Image], prompts: Sequence[str] = ("",), *, steps: int = 200, rate: float = 0.1
     ) -> np.ndarray:
         """The latents whose pictures come nearest, found by gradient descent from the mean of each prompt.
 
@@ -164,6 +164,8 @@ class GanGenerator:
         best, best_error = styles.detach().clone(), float("inf")
         for _ in range(steps):
             drawn = self._pixels(styles)
+            # Where a picture is at the end of its range, a model that goes beyond draws just that.
+            drawn = torch.where((drawn.abs() > 1) & (drawn * target > 0.99), target, drawn)
             error = sum(
                 F.mse_loss(F.avg_pool2d(drawn, side), F.avg_pool2d(target, side))
                 for side in (1, 2, 4, 8)
