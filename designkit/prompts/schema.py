@@ -68,24 +68,45 @@ class _Strict(BaseModel):
 class AdapterDocument(_Strict):
     """A LoRA that is laid over the model."""
 
-    path: Text = Field(description="a .safetensors file or a folder, relative to this file")
-    weight: float = Field(default=1.0, ge=-10, le=10, allow_inf_nan=False, description="strength; 1 is as trained")
+    path: Text = Field(
+        description="a .safetensors file or a folder, relative to this file", examples=["adapters/lumen.safetensors"]
+    )
+    weight: float = Field(
+        default=1.0, ge=-10, le=10, allow_inf_nan=False, description="strength; 1 is as trained", examples=[0.8]
+    )
 
 
 class ModelDocument(_Strict):
     """The model that draws, and how."""
 
-    name: Text = Field(default="starter", description="starter, draft, a folder, a .safetensors file, or a Hub id")
-    variant: Text | None = Field(default=None, description="a flavour of the weights, such as fp16")
-    steps: int | None = Field(default=None, ge=1, le=1000, description="denoising steps; the model's own if left out")
-    guidance: float | None = Field(
-        default=None, ge=0, le=100, allow_inf_nan=False, description="how strictly the prompt is followed"
+    name: Text = Field(
+        default="starter",
+        description="starter, draft, a folder, a .safetensors file, or a Hub id",
+        examples=["starter", "draft"],
     )
-    scheduler: Text | None = Field(default=None, description="the sampler; the model's own if left out")
+    variant: Text | None = Field(default=None, description="a flavour of the weights, such as fp16", examples=["fp16"])
+    steps: int | None = Field(
+        default=None, ge=1, le=1000, description="denoising steps; the model's own if left out", examples=[20]
+    )
+    guidance: float | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        allow_inf_nan=False,
+        description="how strictly the prompt is followed",
+        examples=[4.0],
+    )
+    scheduler: Text | None = Field(
+        default=None, description="the sampler; the model's own if left out", examples=["dpm++", "euler-a"]
+    )
     adapters: Annotated[
         list[Annotated[AdapterDocument, BeforeValidator(_pathed)]],
         BeforeValidator(_listed),
-    ] = Field(default_factory=list[AdapterDocument], description="LoRA files, as paths or as {path, weight}")
+    ] = Field(
+        default_factory=list[AdapterDocument],
+        description="LoRA files, as paths or as {path, weight}",
+        examples=[[{"path": "adapters/lumen.safetensors", "weight": 0.8}]],
+    )
 
 
 class SampleDocument(_Strict):
@@ -104,20 +125,33 @@ class SampleDocument(_Strict):
         description="how many variants are made; pairwise finds its own number, and fills up to a larger one",
         examples=[24],
     )
-    seed: int = Field(default=0, ge=0, le=MAX_SEED, description="another seed draws other variants")
+    seed: int = Field(default=0, ge=0, le=MAX_SEED, description="another seed draws other variants", examples=[7])
 
 
 class SettingsDocument(_Strict):
     """Settings that some variants have for themselves."""
 
-    sizes: Texts | None = Field(default=None, description="named sizes or pixels; {axis} takes an axis' value")
-    seed: int | None = Field(default=None, ge=0, le=MAX_SEED, description="the first seed")
-    seeds: Texts | None = Field(default=None, description="2 (how many), [1, 2], 100-119, or 20#1000")
-    steps: int | None = Field(default=None, ge=1, le=1000, description="denoising steps")
-    guidance: float | None = Field(
-        default=None, ge=0, le=100, allow_inf_nan=False, description="how strictly the prompt is followed"
+    sizes: Texts | None = Field(
+        default=None,
+        description="named sizes or pixels; {axis} takes an axis' value",
+        examples=["story", ["square", "1024x768"]],
     )
-    scheduler: Text | None = Field(default=None, description="the sampler")
+    seed: int | None = Field(default=None, ge=0, le=MAX_SEED, description="the first seed", examples=[100])
+    seeds: Texts | None = Field(
+        default=None,
+        description="2 (how many), [1, 2], 100-119, or 20#1000",
+        examples=[2, [1, 2], "100-119", "20#1000"],
+    )
+    steps: int | None = Field(default=None, ge=1, le=1000, description="denoising steps", examples=[20])
+    guidance: float | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        allow_inf_nan=False,
+        description="how strictly the prompt is followed",
+        examples=[4.0],
+    )
+    scheduler: Text | None = Field(default=None, description="the sampler", examples=["dpm++"])
 
 
 class StylesDocument(_Strict):
@@ -133,25 +167,39 @@ class WhenDocument(SettingsDocument):
     """Settings that hold only where a condition does."""
 
     condition: dict[str, Texts] = Field(
-        alias="if", min_length=1, description="the values that must be chosen, as {axis: value} or {axis: [one, other]}"
+        alias="if",
+        min_length=1,
+        description="the values that must be chosen, as {axis: value} or {axis: [one, other]}",
+        examples=[{"scene": ["night", "dusk"]}],
     )
 
 
 class RowDocument(SettingsDocument):
     """What one of several prompts, or a row of a .csv or .jsonl file, may set for itself."""
 
-    prompt: Text | None = Field(default=None, description="the prompt")
-    negative: Text | None = Field(default=None, description="what must not be in the picture")
-    copy_texts: dict[str, Text] | None = Field(
-        default=None, alias="copy", description="texts that are set on the picture afterwards"
+    prompt: Text | None = Field(
+        default=None, description="the prompt", examples=["a {product} on a plain teal background"]
     )
-    name: Text | None = Field(default=None, description="what the names of its files begin with")
+    negative: Text | None = Field(
+        default=None, description="what must not be in the picture", examples=["text, blurry"]
+    )
+    copy_texts: dict[str, Text] | None = Field(
+        default=None,
+        alias="copy",
+        description="texts that are set on the picture afterwards",
+        examples=[{"headline": "Fresh today"}],
+    )
+    name: Text | None = Field(
+        default=None, description="what the names of its files begin with", examples=["summer-{product}"]
+    )
 
 
 class PromptDocument(_Strict):
     """A designkit prompt file: one or several prompts, their axes, and what to make of each variant."""
 
-    kind: Literal["ad", "packaging", "branding"] | None = Field(default=None, description="what is designed")
+    kind: Literal["ad", "packaging", "branding"] | None = Field(
+        default=None, description="what is designed", examples=["ad"]
+    )
     brand: Text | None = Field(
         default=None,
         description="brand kit: a folder, or a Design Tokens file (.json), relative to this file or to brands/",
@@ -166,12 +214,14 @@ class PromptDocument(_Strict):
         Field(
             default=None,
             min_length=1,
-            description="several prompts, each as text or with settings of its own: {prompt, negative, sizes, steps, ...}",
+            description="several prompts, as text or with settings of their own: {prompt, negative, sizes, steps, ...}",
             examples=[["a can", {"prompt": "a box", "sizes": "story"}]],
         )
     )
     negative: Text | None = Field(
-        default=None, description="what must not be in the picture; shares the choices of the prompt"
+        default=None,
+        description="what must not be in the picture; shares the choices of the prompt",
+        examples=["text, {brand.avoid}"],
     )
     copy_texts: dict[str, Text] = Field(
         default_factory=dict[str, str],
@@ -214,21 +264,36 @@ class PromptDocument(_Strict):
         examples=["styles.csv", {"file": "styles.csv", "use": ["Flat", "Paper cut"]}],
     )
     wildcards: Text | None = Field(
-        default=None, description="folder of the lists for __name__, relative to this file; wildcards/ if left out"
+        default=None,
+        description="folder of the lists for __name__, relative to this file; wildcards/ if left out",
+        examples=["wildcards"],
     )
     sizes: Texts | None = Field(
         default=None,
         description="named sizes (square, iab/300x250) or pixels (1024x768); {axis} takes an axis' value",
+        examples=[["square", "story", "1024x768"]],
     )
     formats: Texts | None = Field(
         default=None,
         description="files of named sizes of your own, relative to this file",
         examples=["my-sizes.yaml"],
     )
-    seed: int = Field(default=0, ge=0, le=MAX_SEED, description="the first seed")
-    seeds: Texts | None = Field(default=None, description="2 (how many), [1, 2], 100-119, or 20#1000")
-    sample: SampleDocument = Field(default_factory=SampleDocument)
-    model: Annotated[ModelDocument, BeforeValidator(_named)] = Field(default_factory=ModelDocument)
+    seed: int = Field(default=0, ge=0, le=MAX_SEED, description="the first seed", examples=[100])
+    seeds: Texts | None = Field(
+        default=None,
+        description="2 (how many), [1, 2], 100-119, or 20#1000",
+        examples=[2, [1, 2], "100-119", "20#1000"],
+    )
+    sample: SampleDocument = Field(
+        default_factory=SampleDocument,
+        description="which of all variants are made",
+        examples=[{"method": "pairwise"}, {"method": "random", "count": 24}],
+    )
+    model: Annotated[ModelDocument, BeforeValidator(_named)] = Field(
+        default_factory=ModelDocument,
+        description="the model that draws, and how; a name alone, or its settings",
+        examples=["starter", {"name": "starter", "steps": 20, "guidance": 4.0}],
+    )
 
 
 def json_schema() -> dict[str, Any]:
@@ -236,7 +301,9 @@ def json_schema() -> dict[str, Any]:
     schema = PromptDocument.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["anyOf"] = [{"required": ["prompt"]}, {"required": ["prompts"]}]
-    schema["properties"]["model"] = {"anyOf": [_TEXT, schema["properties"]["model"]]}
+    model = schema["properties"]["model"]
+    words = {key: model.pop(key) for key in ("description", "examples")}
+    schema["properties"]["model"] = {"anyOf": [_TEXT, model], **words}
     adapters = schema["$defs"]["ModelDocument"]["properties"]["adapters"]
     adapters["items"] = {"anyOf": [_TEXT, adapters["items"]]}
     prompts = next(part for part in schema["properties"]["prompts"]["anyOf"] if part.get("type") == "array")

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 import designkit.prompts.schema as schema
+from designkit.documents import parse_document, validate
 
 
 def test_the_published_schema_is_the_one_that_the_models_give():
@@ -21,6 +26,31 @@ def test_the_schema_knows_every_key_and_allows_no_other():
     assert described["additionalProperties"] is False
     assert described["anyOf"] == [{"required": ["prompt"]}, {"required": ["prompts"]}]
     assert all(key.get("description") or "$ref" in str(key) for key in described["properties"].values())
+
+
+def every_key() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Each key that a prompt file may hold, on any level: the model that has it, its name, what the schema says."""
+    described = schema.json_schema()
+    for owner, part in {"PromptDocument": described, **described["$defs"]}.items():
+        for name, key in part.get("properties", {}).items():
+            yield owner, name, key
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "key"), list(every_key()), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_every_key_is_described_with_examples_that_are_accepted(owner: str, name: str, key: dict[str, Any]):
+    assert key.get("description"), "say what it is"
+    assert key.get("examples"), "show how it is written"
+    for example in key["examples"]:
+        document = parse_document(json.dumps({name: example}), name="example")
+        checked = validate(getattr(schema, owner), document)
+        mistakes = [problem for problem in checked if problem.code != "missing"] if isinstance(checked, list) else []
+        assert mistakes == [], example
+
+
+def test_every_part_of_the_schema_is_described():
+    assert all(part.get("description") for part in schema.json_schema()["$defs"].values())
 
 
 def test_the_schema_offers_no_null():
