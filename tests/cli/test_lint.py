@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
+import designkit
 from tests.cli.commands import PROMPTS, run, run_json
 from tests.runs.pictures import write_png
 
@@ -37,6 +40,16 @@ def test_warnings_end_well_unless_strict_and_errors_never(place: Path) -> None:
     found = run_json("lint", "broken.yaml", "warned.yaml", cwd=place, code=2)
     assert [len(found[level]) for level in ("errors", "warnings", "notes")] == [1, 1, 0]
     assert found["errors"][0].keys() == {"code", "message", "file", "line", "key", "fix"}
+
+
+def test_the_plans_document_is_the_one_that_is_published(place: Path) -> None:
+    page = (Path(designkit.__file__).parent / "cli" / "JSON.md").read_text("utf-8")
+    prompts, published = re.findall(r"```(?:yaml|json)\n(.*?)```", page, re.DOTALL)
+    (place / "ad.yaml").write_text(prompts)
+    found, shown = run_json("plan", "ad.yaml", "--limit", "1", cwd=place), json.loads(published)
+    model, shortened = found["files"][0].pop("model"), shown["files"][0].pop("model")
+    assert shortened.items() <= model.items()
+    assert found == shown
 
 
 def test_banned_words_are_read_from_a_file(place: Path) -> None:
