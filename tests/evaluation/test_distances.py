@@ -83,6 +83,14 @@ def test_closed_forms_of_the_frechet_distance() -> None:
     assert frechet_distance(rows, other) == pytest.approx(frechet_distance(other, rows), abs=1e-9)
 
 
+def test_features_of_very_different_size_keep_their_digits() -> None:
+    scales = np.logspace(0, -9, 24)
+    first, second = features(300, seed=1) * scales, features(200, seed=2, scale=1.3) * scales
+    assert frechet_distance(first, second) == pytest.approx(frechet_by_matrix_root(first, second), abs=1e-9)
+    small = [rows[:, 8:] * 1e6 for rows in (first, second)]
+    assert frechet_distance(*small) == pytest.approx(frechet_by_matrix_root(*small), rel=1e-6)
+
+
 def test_features_that_never_vary_or_repeat_give_no_complex_numbers() -> None:
     rows = features(100, 6, seed=1)
     flat = np.hstack([rows, np.zeros((100, 3)), rows[:, :1]])
