@@ -99,6 +99,7 @@ def find_work(plan: Plan, run: RunFolder) -> Work:
         card=plan.card,
         plan_facts={
             "prompts": plan.file.document.plain(),
+            "brand": str(plan.file.brand) if plan.file.brand else None,
             "model": dataclasses.asdict(plan.file.model),
             "limit": plan.limit,
             "count": len(wanted),
