@@ -15,14 +15,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from math import perm, prod
+from math import prod
 
 from designkit.prompts.draws import Draws
 from designkit.prompts.lines import Axis, Fork, Line, Part, Picks, Sampled, Slot, Switch, Word, Wrapped
+from designkit.prompts.picks import MAX_COUNT_BITS, TooEntangled, num_picks, number_of_picks
 
-MAX_WORK = 150_000
-MAX_COUNT_BITS = 4096
-MAX_PICK_WORK = 300_000
+MAX_WORK = 40_000
 
 Exclusion = Mapping[str, frozenset[str]]
 """A combination by its values: for each axis named, the keys (or texts) of its values."""
@@ -36,10 +35,6 @@ Values = Mapping[str, int]
 """The index of the value taken, by axis."""
 
 _NOTHING: State = frozenset()
-
-
-class TooEntangled(Exception):
-    """There are too many combinations to be counted, or they depend on each other in too many ways."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,6 +142,7 @@ class Space:
         for number, rule in enumerate(self._rules):
             for name in rule:
                 self._by_axis.setdefault(name, []).append(number)
+        self._named: dict[str, Mapping[int, tuple[int, ...]]] = {}
         self._needed = self._find_needed()
         end = _Place(None, None, frozenset(), frozenset(map(self._leader, self.kept)))
         following = end
@@ -520,19 +516,46 @@ class Space:
         if is_simple:
             facts = state | {("is", leader)} if leader in self.sometimes else state
             return _Step(size, (following, self._kept_facts(facts, following)), axis=leader)
-        self._spend(size)
+        self._spend(1 + size // 20)
         values = self._state_values(state)
+        is_needed = leader in following.needed or any(value.given for axis in axes for value in axis.values)
+        by_value = self._rules_by_value(leader)
+        alike: dict[tuple[int, ...], tuple[_Place, State] | None] = {}
         choices: list[tuple[_Place, State] | None] = []
         for index in range(size):
-            facts = self._matched(state, leader, index)
-            if facts is None or any(values[name] != need for axis in axes for name, need in axis.values[index].given):
-                choices.append(None)
+            numbers = by_value.get(index, ())
+            is_plain = not is_needed and not any(self._is_nested(axis, index) for axis in axes)
+            if is_plain and numbers in alike:
+                choices.append(alike[numbers])
                 continue
-            start = following
-            for axis in reversed(axes):
-                start = self._place(axis.values[index].text, start) if self._is_nested(axis, index) else start
-            choices.append((start, self._kept_facts(facts | {("value", leader, index)}, start)))
+            choice = self._decided(leader, index, following, state, values)
+            if is_plain:
+                alike[numbers] = choice
+            choices.append(choice)
         return _Step(choices=tuple(choices), axis=leader)
+
+    def _decided(
+        self, leader: str, index: int, following: _Place, state: State, values: Values
+    ) -> tuple[_Place, State] | None:
+        """Where a value of an axis leads; None where it is excluded or not possible."""
+        axes = [self._axis[name] for name in self._members(leader)]
+        facts = self._matched(state, leader, index)
+        if facts is None or any(values[name] != need for axis in axes for name, need in axis.values[index].given):
+            return None
+        start = following
+        for axis in reversed(axes):
+            start = self._place(axis.values[index].text, start) if self._is_nested(axis, index) else start
+        return start, self._kept_facts(facts | {("value", leader, index)}, start)
+
+    def _rules_by_value(self, leader: str) -> Mapping[int, tuple[int, ...]]:
+        """The rules that name each value of an axis, for the values that any rule names."""
+        if leader not in self._named:
+            named: dict[int, tuple[int, ...]] = {}
+            for number in self._by_axis.get(leader, ()):
+                for index in self._rules[number][leader]:
+                    named[index] = (*named.get(index, ()), number)
+            self._named[leader] = named
+        return self._named[leader]
 
     def _is_nested(self, axis: Axis, index: int) -> bool:
         return bool(axis.values[index].text.anywhere & self.sometimes)
@@ -700,75 +723,6 @@ def has_weights(line: Line) -> bool:
                     seen.add(id(each))
                     stack.append(each)
     return False
-
-
-def num_picks(counts: Sequence[int], size: int) -> int:
-    """How many rows of `size` different options there are, each with one of its fillings, in any order."""
-    if size == 0:
-        return 1
-    first = counts[0] if counts else 0
-    if all(count == first for count in counts):
-        if size * max(len(counts), 2).bit_length() > 2 * MAX_COUNT_BITS:
-            raise TooEntangled("there are more than 10^1200 combinations")
-        return perm(len(counts), size) * first**size
-    return _symmetric(counts, size)[size] * perm(size)
-
-
-def _symmetric(counts: Sequence[int], size: int) -> list[int]:
-    """The elementary symmetric polynomials of the counts, up to a degree."""
-    if len(counts) * size > MAX_PICK_WORK:
-        raise TooEntangled("a count over this many options has too many results")
-    sums = [1] + [0] * size
-    for count in counts:
-        for degree in range(size, 0, -1):
-            sums[degree] += sums[degree - 1] * count
-    return sums
-
-
-def find_picks(counts: Sequence[int], size: int, number: int) -> list[tuple[int, int]]:
-    """The options in the row of a number below `num_picks`, each with the number of its filling."""
-    left = list(range(len(counts)))
-    picked: list[tuple[int, int]] = []
-    for rest in range(size - 1, -1, -1):
-        for place, blocks in zip(left, _blocks(counts, left, rest), strict=True):
-            if number < blocks * counts[place]:
-                filling, number = divmod(number, blocks)
-                picked.append((place, filling))
-                left.remove(place)
-                break
-            number -= blocks * counts[place]
-    return picked
-
-
-def number_of_picks(counts: Sequence[int], picked: Sequence[tuple[int, int]]) -> int:
-    """The inverse of `find_picks`."""
-    left = list(range(len(counts)))
-    number = 0
-    for rest, (taken, filling) in zip(range(len(picked) - 1, -1, -1), picked, strict=True):
-        for place, blocks in zip(left, _blocks(counts, left, rest), strict=True):
-            if place == taken:
-                number += filling * blocks
-                left.remove(place)
-                break
-            number += blocks * counts[place]
-    return number
-
-
-def _blocks(counts: Sequence[int], left: Sequence[int], rest: int) -> Sequence[int]:
-    """For each option that is left, how many rows of `rest` others can follow one filling of it."""
-    if rest == 0:
-        return [1] * len(left)
-    first = counts[left[0]]
-    if all(counts[place] == first for place in left):
-        return [perm(len(left) - 1, rest) * first**rest] * len(left)
-    sums = _symmetric([counts[place] for place in left], rest)
-    blocks: list[int] = []
-    for place in left:
-        without = 1
-        for degree in range(1, rest + 1):
-            without = sums[degree] - counts[place] * without
-        blocks.append(without * perm(rest))
-    return blocks
 
 
 def _triples(state: State) -> list[tuple[str, str, int]]:

@@ -310,9 +310,7 @@ class _Reader:
                 self.result.problems += checked
             else:
                 valid = checked
-        elif not isinstance(
-            read := validate(RowDocument, Node(value=settings, file=row.file, line=row.line)), list
-        ):
+        elif not isinstance(read := validate(RowDocument, Node(value=settings, file=row.file, line=row.line)), list):
             valid = read  # its mistakes are found with those of the document
         columns = {key: node for key, node in columns.items() if self.source.is_table or key in self.source.columns}
         own = tuple(self.read_columns(columns))

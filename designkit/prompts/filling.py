@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from designkit.prompts.combinations import Combination, Decide, Run, Space, find_picks, num_picks
+from designkit.prompts.combinations import Combination, Decide, Run, Space
 from designkit.prompts.draws import Draws
 from designkit.prompts.lines import (
     Axis,
@@ -20,6 +20,7 @@ from designkit.prompts.lines import (
     Wrapped,
     split_text,
 )
+from designkit.prompts.picks import find_picks, num_picks
 
 
 class Filling:

@@ -13,11 +13,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
 
+from designkit.prompts.picks import TooEntangled, num_picks
+
 MAX_AXIS_VALUES = 50_000
 """The most values that an axis, a variable that is chosen once, or the phrase of a count may have."""
 
 MAX_LENGTH = 100_000
 """The most characters that wildcards and variables may add to one text."""
+
+MAX_LISTED_LENGTH = 5_000_000
+"""The most characters that texts which are listed one by one may have together."""
 
 _MAX_COMPARED = 10_000
 _WRAP_MARK = re.compile(r"[\u2026\u1801\u22ee-\u22f1\ufe19]+|\.{3,}")
@@ -307,6 +312,9 @@ def fillings(line: Line, limit: int, *, distinct: bool = False) -> list[Filling]
 
     With `distinct`, counts leave out results in which two picks read alike.
     """
+    count = _num_fillings(line, {}, limit)
+    if count > limit or count * line.length > MAX_LISTED_LENGTH:
+        raise TooMany
     found = [Filling(())]
     for part in line.parts:
         if isinstance(part, str | Slot | Word | Sampled):
@@ -321,8 +329,34 @@ def fillings(line: Line, limit: int, *, distinct: bool = False) -> list[Filling]
     return found
 
 
+def _num_fillings(line: Line, known: dict[int, int], limit: int) -> int:
+    """How many texts a line makes at most, exact up to a limit."""
+    if id(line) in known:
+        return known[id(line)]
+    total = 1
+    for part in line.parts:
+        if isinstance(part, Fork):
+            total *= sum(_num_fillings(option, known, limit) for option in part.options)
+        elif isinstance(part, Switch):
+            total *= sum(_num_fillings(each, known, limit) for each in part.lines)
+        elif isinstance(part, Wrapped):
+            total *= _num_fillings(part.around, known, limit) * _num_fillings(part.inner, known, limit)
+        elif isinstance(part, Picks):
+            counts = [_num_fillings(option, known, limit) for option in part.options]
+            try:
+                total *= sum(num_picks(counts, size) for size in range(part.low, part.high + 1))
+            except TooEntangled:
+                raise TooMany from None
+        if total > limit:
+            break
+    known[id(line)] = min(total, limit + 1)
+    return known[id(line)]
+
+
 def _joined(before: Filling, after: Filling) -> Filling | None:
     """Two texts in a row; None where they need different values of an axis."""
+    if not before.given and not after.given:
+        return Filling((*before.parts, *after.parts), before.given, before.weight * after.weight)
     given = before.given | after.given
     if len({axis for axis, _ in given}) < len(given):
         return None

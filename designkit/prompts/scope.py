@@ -54,7 +54,7 @@ BRAND_WORDS = ("brand.name", "brand.style", "brand.avoid")
 
 MAX_DEPTH = 100
 MAX_PARTS = 500_000
-MAX_PROBLEMS = 20
+MAX_PROBLEMS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +147,7 @@ class Scope:
         self._active: list[tuple[object, str]] = []
         self._labels: set[str] | None = None
         self._order: list[str] = []
+        self._repeats: dict[str, int] = {}
         self._num_choices = 0
         self._num_parts = 0
         self._depth = 0
@@ -176,7 +177,7 @@ class Scope:
         if key in self._texts:
             return self._texts[key]
         num_problems = len(self.problems)
-        self._labels, self._num_choices, self._order = {*self._written}, 0, []
+        self._labels, self._num_choices, self._order, self._repeats = {*self._written}, 0, [], {}
         lines = {
             text.key: self._guarded(lambda text=text: self._phrase(text.template.tree, self._bindings, text.place))
             or EMPTY
@@ -187,7 +188,8 @@ class Scope:
         for text in written:
             if lines[text.key].length > MAX_LENGTH + 2 * len(text.template.source):
                 message = f"its wildcards and variables can make it longer than {MAX_LENGTH:,} characters"
-                self._report(text.place, 0, "too-long", message, "use fewer of them within each other")
+                fix = "use fewer of them within each other"
+                self.problems.append(text.place.problem(0, "too-long", message, fix))
         axis_lines = (value.text for axis in self._axes.values() for value in axis.values)
         texts = Texts(lines, labels, holds_samplers((*lines.values(), *axis_lines)))
         if len(self.problems) == num_problems:
@@ -203,7 +205,7 @@ class Scope:
                 if part.name in self._written:
                     if not part.keeps:
                         message, fix = f"{part.name} is an axis already", "give the variable another name"
-                        self._report(text.place, part.start, "variable-name", message, fix)
+                        self.problems.append(text.place.problem(part.start, "variable-name", message, fix))
                 elif not (part.keeps and part.name in self._bindings):
                     binding = _Binding(part.name, part.value, self._bindings, text.place, part.is_once)
                     self._bindings[part.name] = binding
@@ -224,7 +226,9 @@ class Scope:
         if id(binding) in self._once:
             return self._once[id(binding)]
         taken = {*self._written, *self._once.values()}
-        name = next(each for each in _numbered(binding.name) if each not in taken)
+        name, number = binding.name, 2
+        while name in taken:
+            name, number = f"{binding.name} {number}", number + 1
         with _Step(self, binding, f"${{{binding.name}}}", binding.place, 0):
             line = self._shared(binding.value, binding.scope, binding.place)
         values: dict[object, AxisValue] = {}
@@ -327,7 +331,7 @@ class Scope:
         elif isinstance(part, Variable) and part.default is not None:
             yield from self._named(self._shared(part.default, scope, place), name)
         else:
-            self.problems.append(self._unknown(part, scope, place))
+            self._add(self._unknown(part, scope, place))
 
     def _unknown(self, part: Placeholder | Variable, scope: Mapping[str, _Binding], place: Place) -> Problem:
         name, known = part.name, [*scope, *self._written, *self._words]
@@ -443,7 +447,7 @@ class Scope:
     def _collection(self, name: str, part: Wildcard, scope: Mapping[str, _Binding], place: Place) -> Part | None:
         names = self._wildcards.find(name)
         if not names:
-            self.problems.append(self._missing(name, part, place))
+            self._add(self._missing(name, part, place))
             return None
         key = (names, id(scope))
         if key in self._forks:
@@ -505,7 +509,10 @@ class Scope:
     def _label(self, name: str) -> str | None:
         if self._labels is None:
             return None
-        label = next(each for each in _numbered(name) if each not in self._labels)
+        label = name
+        while label in self._labels:
+            self._repeats[name] = self._repeats.get(name, 1) + 1
+            label = f"{name} {self._repeats[name]}"
         self._labels.add(label)
         self._order.append(label)
         return label
@@ -521,7 +528,13 @@ class Scope:
             return None
 
     def _report(self, place: Place, offset: int, code: str, message: str, fix: str) -> None:
-        self.problems.append(place.problem(offset, code, message, fix))
+        self._add(place.problem(offset, code, message, fix))
+
+    def _add(self, problem: Problem) -> None:
+        """Note a problem; after many of them, what else is wrong is not looked for."""
+        self.problems.append(problem)
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise _GiveUp
 
     def _report_cycle(self, place: Place | None, offset: int, names: Sequence[str]) -> None:
         message = f"it leads back to itself: {' -> '.join(names)}"
@@ -567,14 +580,6 @@ def _sampled(part: Part, mark: str) -> Part:
     if isinstance(part, Switch):
         return Switch(part.axis, tuple(make_line(_sampled(each, mark) for each in line.parts) for line in part.lines))
     return part
-
-
-def _numbered(name: str) -> Iterator[str]:
-    yield name
-    number = 2
-    while True:
-        yield f"{name} {number}"
-        number += 1
 
 
 def _spelled(filling: Filling) -> str:

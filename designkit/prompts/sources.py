@@ -194,7 +194,7 @@ def _from_lines(text: str, name: str, path: Path | None, place: str) -> Source:
             rows.append(Node(value={"prompt": node}, file=place, line=line))
     if not rows:
         fix = "write one prompt a line"
-        raise InputRefused(Problem(code="no-prompts", message="there is no prompt in it", file=place, fix=fix))
+        raise InputRefused(Problem(code="no-prompts", message="there is no prompt in it", file=place, line=1, fix=fix))
     return Source(name=name, path=path, place=place, document=_empty(place, 1), rows=tuple(rows))
 
 
@@ -231,7 +231,7 @@ def _csv_rows(text: str, place: str) -> Iterator[Node]:
         problems.append(Problem(code="csv-syntax", message=f"not CSV: {error}", file=place, line=first_line, fix=fix))
     if problems or not rows:
         fix = "write the names of the columns on the first line and one variant on each line below"
-        empty = Problem(code="no-prompts", message="there is no row in it", file=place, fix=fix)
+        empty = Problem(code="no-prompts", message="there is no row in it", file=place, line=1, fix=fix)
         raise InputRefused(problems or empty)
     yield from rows
 
@@ -267,7 +267,7 @@ def _jsonl_rows(text: str, place: str) -> Iterator[Node]:
             problems.append(Problem(code="json-syntax", message=f"not JSON: {error}", file=place, line=line, fix=fix))
     if problems or not rows:
         fix = 'write one object a line: {"prompt": "..."}'
-        empty = Problem(code="no-prompts", message="there is no row in it", file=place, fix=fix)
+        empty = Problem(code="no-prompts", message="there is no row in it", file=place, line=1, fix=fix)
         raise InputRefused(problems or empty)
     yield from rows
 

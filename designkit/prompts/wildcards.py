@@ -77,6 +77,8 @@ class Wildcards:
         names = self._index()
         if name in names:
             return (name,)
+        if not re.search(r"[*?\[]", name):
+            return tuple(each for each in names if each.endswith(f"/{name}"))
         for pattern in (name, f"**/{name}"):
             found = tuple(each for each in names if fnmatchcase(each, pattern))
             if found:

@@ -282,8 +282,8 @@ def test_the_mistakes_of_a_table_are_at_their_lines(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ("", None, "no row"),
-        ("prompt,x\n", None, "no row"),
+        ("", 1, "no row"),
+        ("prompt,x\n", 1, "no row"),
         ("prompt,x,x\na,b,c\n", 1, "given twice"),
         ("prompt,\na,b\n", 1, "no name"),
         ('prompt\n"a" b\n', 2, "not CSV"),
@@ -311,7 +311,7 @@ def test_a_broken_table_is_refused(tmp_path: Path, text: str, line: int | None, 
         ('{"prompt": "\\ud800"}\n', 1, "control character"),
         ('{"prompt": ["a"]}\n', 1, "expected text"),
         ("[" * 100_000 + "\n", 1, "nested"),
-        ("\n", None, "no row"),
+        ("\n", 1, "no row"),
     ],
 )
 def test_broken_json_lines_are_refused(tmp_path: Path, text: str, line: int | None, words: str):
