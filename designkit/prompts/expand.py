@@ -20,10 +20,14 @@ from designkit.prompts.draws import Draws
 from designkit.prompts.entries import Entry, Settings
 from designkit.prompts.file import PromptFile
 from designkit.prompts.filling import Filling
+from designkit.prompts.flat import Flat, compile_flat
 from designkit.prompts.lines import Line, Word
-from designkit.prompts.population import Population
 from designkit.prompts.picks import TooEntangled
+from designkit.prompts.population import Population
 from designkit.prompts.sampling import Pairwise, TooFew, sample_positions, sample_size, spread_positions
+
+MIN_FLAT = 16
+"""Fewer variants than this are filled in one by one; more, from the texts of all values."""
 
 MAX_COPIES = 1000
 """The most sets of copy texts that one picture may have."""
@@ -72,6 +76,9 @@ class Expansion:
         self._spaces: dict[object, Space] = {}
         # By entry; None where there is nothing to choose.
         self._by_entry = tuple(None if _is_plain(entry) else self._space(entry) for entry in file.entries)
+        self._flat_words: Mapping[str, str] | None = None
+        self._flats: dict[int, Flat | None] = {}
+        self._settings: dict[int, Settings] = {}
         self.counts = tuple(1 if space is None else space.count for space in self._by_entry)
         self._ends = tuple(accumulate(self.counts))
         self.total = self._ends[-1]
@@ -160,6 +167,12 @@ class Expansion:
                 copies=copies,
             )
         number = position - (self._ends[index - 1] if index else 0)
+        flat = self._flat(index, entry, space, words)
+        if flat is not None:
+            prompt, negative, choices = flat.fill(number)
+            return Variant(
+                prompt=prompt, negative=negative, choices=choices, entry=index, settings=self._settings[index]
+            )
         combination = space[number]
         key = None
         if entry.texts.has_samplers:
@@ -179,6 +192,15 @@ class Expansion:
             name=name.strip(),
             copies=self._copies(entry, space, combination, words) if entry.has_copy else (),
         )
+
+    def _flat(self, index: int, entry: Entry, space: Space, words: Mapping[str, str]) -> Flat | None:
+        """The entry ready to be filled in, if nothing in it depends on anything and it has variants enough."""
+        if words is not self._flat_words:
+            self._flat_words, self._flats, self._settings = words, {}, {}
+        if index not in self._flats:
+            self._flats[index] = compile_flat(entry, space, words) if space.count >= MIN_FLAT else None
+            self._settings[index] = entry.settings
+        return self._flats[index]
 
     def settings_counts(self) -> Iterator[tuple[Settings, int]]:
         """How many variants of the full list there are for each set of settings."""

@@ -41,8 +41,10 @@ class Permutation:
                     known[right] = self._hash(self.keys[place], right)
                 left, right = right, left ^ known[right]
         else:
+            size, mask, number_of = self.half_bytes, self.mask, int.from_bytes
             for key in self.keys:
-                left, right = right, left ^ self._hash(key, right)
+                digest = shake_256(key + right.to_bytes(size, "big")).digest(size)
+                left, right = right, left ^ (number_of(digest, "big") & mask)
         return left << self.half_bits | right
 
     def _hash(self, key: bytes, number: int) -> int:
