@@ -145,7 +145,7 @@ class Brand:
 
         A role that is one of the palette's colours has that colour's word and tolerance.
         """
-        by_value = {colour.colour: colour for colour in reversed(self.colours.values())}
+        by_value = {colour.colour: colour for colour in reversed(tuple(self.colours.values()))}
         roles = {
             name: by_value.get(value) or BrandColour(name=name, colour=value) for name, value in self.roles.items()
         }

@@ -163,7 +163,7 @@ class TokenDocument:
         def extend(group: Any, path: tuple[str, ...], seen: tuple[tuple[str, ...], ...]) -> Any:
             self.num_groups += 1
             if not isinstance(group, dict) or _is_token(cast("dict[str, Any]", group)) or self.num_groups > MAX_GROUPS:
-                return group
+                return cast("Any", group)
             written = cast("dict[str, Any]", group)
             own = {
                 name: extend(value, (*path, name), seen) if not name.startswith("$") else value
