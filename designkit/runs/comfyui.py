@@ -16,6 +16,8 @@ from designkit.runs.found import FoundAdapter, FoundSettings, NotUnderstood, bar
 MAX_NODES = 20_000
 MAX_STEPS = 2_000
 """Links that are followed in one search; a graph may lead in circles."""
+MAX_SAMPLERS = 20
+"""Among how many samplers the first one is looked for."""
 
 Node = Mapping[str, Any]
 """`class_type` and `inputs`, of which a link is a list of a node's name and the number of its output."""
@@ -70,8 +72,9 @@ def _run_graph(found: Mapping[str, Any]) -> dict[str, Node]:
 def _drawn_graph(found: Mapping[str, Any]) -> dict[str, Node]:
     """A workflow in the shape of a graph that was run: links by name, widgets of known nodes by their place."""
     ends: dict[int, list[Any]] = {}
-    for link in _listed(found.get("links")):
-        if isinstance(link, list) and len(cast("list[Any]", link)) >= 3 and isinstance(link[0], int):
+    for each in _listed(found.get("links")):
+        link = _listed(each)
+        if len(link) >= 3 and isinstance(link[0], int):
             ends[link[0]] = [str(link[1]), link[2]]
     nodes: dict[str, Node] = {}
     for each in _listed(found.get("nodes")):
@@ -83,8 +86,9 @@ def _drawn_graph(found: Mapping[str, Any]) -> dict[str, Node]:
         inputs: dict[str, Any] = {
             name: value for name, value in zip(_WIDGETS.get(kind, ()), values, strict=False) if name is not None
         }
-        for slot in _listed(node.get("inputs")):
-            if isinstance(slot, dict) and isinstance(slot.get("link"), int) and slot["link"] in ends:
+        for each_slot in _listed(node.get("inputs")):
+            slot = cast("dict[str, Any]", each_slot) if isinstance(each_slot, dict) else {}
+            if isinstance(slot.get("link"), int) and slot["link"] in ends:
                 inputs[str(slot.get("name"))] = ends[slot["link"]]
         if node.get("mode", 0) in (0, None):  # The others are muted or bypassed.
             nodes[str(node.get("id"))] = {"class_type": kind, "inputs": inputs}
@@ -159,7 +163,7 @@ def _from_graph(graph: Graph) -> FoundSettings:
     if not samplers:
         raise NotUnderstood("no node of its graph is a sampler with a prompt")
     # The pass that began from nothing: a later one enlarges or mends.
-    firsts = [node for node in samplers if not _follows_sampler(graph, node)]
+    firsts = [node for node in samplers[:MAX_SAMPLERS] if not _follows_sampler(graph, node)]
     sampler = (firsts or samplers)[0]
     parts = _parts(graph, sampler)
     latent = graph.linked(sampler, "latent_image") or graph.linked(sampler, "latent")

@@ -362,11 +362,8 @@ def _mapping(value: object) -> dict[str, Any]:
 
 
 def _mappings(value: object) -> list[dict[str, Any]]:
-    return (
-        [_mapping(each) for each in cast("list[Any]", value) if isinstance(each, dict)]
-        if isinstance(value, list)
-        else []
-    )
+    items = cast("list[object]", value) if isinstance(value, list) else []
+    return [_mapping(each) for each in items if isinstance(each, dict)]  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _texts(value: object) -> list[str]:

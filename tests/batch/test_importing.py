@@ -330,6 +330,13 @@ def test_graphs_that_lead_in_circles_or_nowhere_end(tmp_path: Path):
     graph["5"]["inputs"]["width"] = ["99", 0]
     found = import_picture(write_png(tmp_path / "a.png", prompt=json.dumps(graph))).settings
     assert (found.prompt, found.seed, found.width) == ("a can (red:1.2)", None, None)
+    crowd = {
+        str(number): {**GRAPH["13"], "inputs": {**GRAPH["13"]["inputs"], "latent_image": [str(number + 1), 0]}}
+        for number in range(100, 9000)
+    }
+    began = time.perf_counter()
+    assert import_picture(write_png(tmp_path / "c.png", prompt=json.dumps(GRAPH | crowd))).settings.seed == 1234
+    assert time.perf_counter() - began < 5
     many = {str(number): {"class_type": "Reroute", "inputs": {"in": [str(number + 1), 0]}} for number in range(15_000)}
     many["0"] = {"class_type": "KSampler", "inputs": {"seed": 1, "positive": ["1", 0], "latent_image": ["1", 0]}}
     began = time.perf_counter()
