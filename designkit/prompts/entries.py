@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from designkit.documents import Node, describe, suggest, validate
 from designkit.errors import InputRefused, Problem
-from designkit.prompts.lines import Axis, Line, Slot, Texts, TooMany, fillings
+from designkit.prompts.lines import Axis, Line, Slot, Texts, TooMany, Word, fillings
 from designkit.prompts.schema import PromptDocument, RowDocument, SettingsDocument
 from designkit.prompts.scope import Place, Scope, WrittenAxis, WrittenText, WrittenValue
 from designkit.prompts.seeds import Seeds, parse_seeds
@@ -324,7 +324,14 @@ class _Reader:
         scope = self.scope(own, written)
         texts = scope.texts(written)
         axes = self.axes(scope, own)
-        sizes = self.open_sizes(texts, axes, node) if is_open else self.read_sizes(node)
+        self.check_name(written, texts)
+        sizes = (
+            ()
+            if is_open and scope.problems
+            else self.open_sizes(texts, axes, node)
+            if is_open
+            else self.read_sizes(node)
+        )
         seeds = self.read_seeds(settings.get("seeds"), settings.get("seed"), valid)
         if scope.problems:
             self.result.problems += scope.problems
@@ -424,6 +431,17 @@ class _Reader:
         """A text of a row."""
         name = key.partition(".")[0] if key.startswith("sizes") else key
         return WrittenText(key, self.template(node, written, name), Place(node, written, name))
+
+    def check_name(self, written: Sequence[WrittenText], texts: Texts) -> None:
+        """Report choices in the name of a file, which takes only what is chosen elsewhere."""
+        for text in written:
+            parts = texts.lines[text.key].parts if text.key == "name" else ()
+            if any(not isinstance(part, str | Slot | Word) for part in parts):
+                message, fix = (
+                    "the name of a file cannot hold choices of its own",
+                    "use {axis}, or ${v=!...} in the prompt",
+                )
+                self.result.problems.append(text.place.problem(0, "name", message, fix))
 
     def check_prompt(self, node: Node, written: str, key: str) -> None:
         """Report an empty prompt, and options that belong on a command line."""

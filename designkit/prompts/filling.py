@@ -145,7 +145,10 @@ class Filling:
     def _slot(self, name: str) -> str:
         text = self._texts.get(name)
         if text is None:
-            line = self._taken[name].text
+            value = self._taken.get(name)
+            if value is None:  # in the name of a file, which puts no axis in play
+                return ""
+            line = value.text
             text = self._texts[name] = line.constant if line.constant is not None else self._run(line.parts, 0)
         return text
 

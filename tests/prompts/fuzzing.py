@@ -1,4 +1,4 @@
-"""Hostile prompt files by the thousand: each must be counted or refused, in time, in little memory, never by a traceback.
+"""Hostile prompt files by the thousand: each is counted or refused, in time, in little memory, never by a traceback.
 
     python tests/prompts/fuzzing.py 100000 [FIRST_SEED]
 
@@ -79,6 +79,7 @@ ATOMS = (
     *("${v=!{a|b}}", "${w={a|${v}}}", "${v}", "__t(x={a|b})__", "%{a ... b$$c}", "{~a|b}", "{@a|b}", "{0.5::a|b}"),
     *("{1-$$a|b|c|d|e}", "__*__", "__{a}__", "__${v}__", "{2$$__c__}", "{3$$__c__ __deep__}", "${a=${b}}", "${b=${a}}"),
 )
+WHOLE_FILE = ("file-too-large", "file-type")  # what is wrong with all of a file is on no line of it
 KEYS = (
     *(
         "prompt",
@@ -105,6 +106,11 @@ LISTS = {
     "all.yaml": "more: {some: [x, y], other: [{text: z, weight: 2}]}\n",
     "j.json": '{"j": ["k", "l"]}',
 }
+SOUND = (
+    *("red ", "a can", ", ", "größe", "50% ", "$5 ", "#fff ", "{a} ", "{b}", "{look} ", "{x|y} ", "{x|{a}|}", "__c__ "),
+    *("__more/some__", "__t(x={p|q})__ ", "%{in ... out$${a}}", "{2$$x|y|z} ", "{~x|y}", "{@x|y}", "{2$$__c__}", "\\{"),
+    *("${u:{m|n}} ", "{0.5::x|3::y}", "{1-2$$ and $${a}|{b}|z} ", "__m*/*__ ", "{x|__j__}"),
+)
 BOMBS = (
     " ".join(["{" + "|".join("abcdefghij") + "}"] * 400),
     "{" * 5000,
@@ -115,7 +121,7 @@ BOMBS = (
     "{-$$" + "|".join("a" * 100) + "}",
     "{999999999$$a|b}",
     "{20$$" + "|".join(f"{{a|b|x{n}}}" for n in range(40)) + "}",
-    "".join(f"{{x|{{a}}{{b}}{{y|{{look}}}}}}" for _ in range(60)),
+    "{x|{a}{b}{y|{look}}}" * 60,
     "__c__" * 3000,
     "{3$$__c__ __c__ __c__ __c__ __c__ __c__ __c__}",
     "__a(" * 3000,
@@ -134,23 +140,32 @@ class Maker:
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.number)
+        # Half of them are sound all through, so that most of what is read is made too.
+        self.is_sound = self.random.random() < 0.5
 
     def file(self) -> tuple[str, bytes]:
         """The file's name and content; every third is damaged."""
         kind = self.random.choices(("yaml", "txt", "csv", "jsonl", "json", "soup"), (60, 10, 12, 12, 2, 4))[0]
         text = {"yaml": self.yaml, "txt": self.txt, "csv": self.csv, "jsonl": self.jsonl}.get(kind, self.soup)()
         data = text.encode("utf-8", "surrogatepass")
-        if self.random.random() < 0.33:
+        if not self.is_sound and self.random.random() < 0.66:
             data = self.damaged(data)
         return f"f.{'yaml' if kind == 'soup' else kind}", data
 
     def text(self) -> str:
+        if self.is_sound:
+            text = "".join(self.random.choice(SOUND) for _ in range(self.random.randint(1, 6)))
+            return "${v=!{s|t}}${v} " + text if self.random.random() < 0.1 else text
         if self.random.random() < 0.02:
             return self.random.choice(BOMBS)
         return "".join(self.random.choice(ATOMS) for _ in range(self.random.randint(0, 9)))
 
     def quoted(self, text: str) -> str:
-        return text if self.random.random() < 0.1 else json.dumps(text, ensure_ascii=self.random.random() < 0.5)
+        return (
+            text
+            if not self.is_sound and self.random.random() < 0.1
+            else json.dumps(text, ensure_ascii=self.random.random() < 0.5)
+        )
 
     def value(self, depth: int = 2) -> str:
         """Any YAML in one line."""
@@ -168,6 +183,8 @@ class Maker:
         )
 
     def axes(self) -> str:
+        if self.is_sound:
+            return '{a: [red, "{look} b"], b: [a, "__c__"], look: {k: flat, l: "3::bold {1|2}"}, v2: [x, y]}'
         values = (f"{name}: {self.listed()}" for name in self.random.sample(("a", "b", "look", "v"), 3))
         return "{" + ", ".join(values) + "}"
 
@@ -191,12 +208,36 @@ class Maker:
             "copy": lambda: rolls.choice(('{h: "{a} {look}"}', f"{{h: {self.quoted(self.text())}}}", self.value())),
             "name": lambda: self.quoted(self.text()),
         }
+        if self.is_sound:
+            return self.sound_yaml()
         keys = [key for key in likely if rolls.random() < 0.5]
         if rolls.random() < 0.9 and "prompt" not in keys:
             keys.insert(0, "prompt")
         lines = [f"{key}: {likely[key]()}" for key in keys]
         if rolls.random() < 0.3:
             lines.insert(rolls.randint(0, len(lines)), f"{rolls.choice(KEYS)}: {self.value()}")
+        return "\n".join(lines) + "\n"
+
+    def sound_yaml(self) -> str:
+        """A file in which everything is as it should be, or nearly so."""
+        rolls = self.random
+        lines = [f"prompt: {self.quoted(self.text())}", f"axes: {self.axes()}"]
+        more = (
+            f"negative: {self.quoted(self.text())}",
+            'sizes: ["{v2}x64", 8x8]',
+            "sizes: [square, 64x64]",
+            "seeds: 3",
+            "sample: {method: random, count: 7}",
+            "exclude: [{a: red, b: a}, {look: k}]",
+            "zip: [look, v2]",
+            "when: [{if: {a: red}, steps: 3, sizes: [32x32]}]",
+            'copy: {h: "{a} {v2} {now|later}"}',
+            'name: "{a}-{b}"',
+            "prompts: ['{a}', {prompt: '{b} {look}', steps: 3}]",
+            "wildcards: wildcards",
+        )
+        lines += rolls.sample(more, rolls.randint(0, 4))
+        rolls.shuffle(lines)
         return "\n".join(lines) + "\n"
 
     def txt(self) -> str:
@@ -289,7 +330,8 @@ def try_file(number: int, folder: Path, tally: Tally) -> None:
         tally.outcomes["refused"] += 1
         tally.codes.update({problem.code for problem in error.problems})
         for problem in error.problems:
-            if problem.file is None or (problem.line is None and problem.code != "file-too-large") or not problem.fix:
+            is_placed = problem.file is not None and (problem.line is not None or problem.code in WHOLE_FILE)
+            if not is_placed or not problem.fix:
                 tally.faults.append(f"{number}: no place or fix: {problem}")
     except BaseException:
         if isinstance(sys.exc_info()[1], KeyboardInterrupt):
