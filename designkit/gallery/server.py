@@ -39,7 +39,7 @@ from designkit.values import Record
 PICKS = "picks"
 """The folder, inside a run folder, that the page exports to."""
 
-MAX_CONNECTIONS = 64
+MAX_CONNECTIONS = 128
 HEADER_SECONDS = 10.0
 """How long a request may take until its headers are there."""
 
@@ -134,7 +134,9 @@ class Review:
         self._contents: RunContents | None = None
         self._records: Mapping[str, Record] = {}
         # Few, so that a page full of pictures to be made leaves room for verdicts.
-        self._painters = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="thumbnail")
+        num_painters = min(4, os.cpu_count() or 1)
+        self._painters = ThreadPoolExecutor(num_painters, thread_name_prefix="thumbnail")
+        self._painting = asyncio.Semaphore(num_painters)
 
     def contents(self) -> RunContents:
         """The run as it is now, read again when pictures have been added; raises DesignkitError."""
@@ -213,8 +215,12 @@ class Review:
         )
 
     async def _thumbnail(self, request: Request) -> Response:
-        loop = asyncio.get_running_loop()
-        data = await loop.run_in_executor(self._painters, thumbnail, self.path, self._asked_for(request))
+        record = self._asked_for(request)
+        async with self._painting:
+            # Whoever scrolls on does not wait any more, and must not hold up those who do.
+            if await request.is_disconnected():
+                raise PictureMissing("nobody waits for it any more")
+            data = await asyncio.get_running_loop().run_in_executor(self._painters, thumbnail, self.path, record)
         return Response(data, media_type="image/webp", headers={"cache-control": "private, max-age=600"})
 
     def _image(self, request: Request) -> Response:

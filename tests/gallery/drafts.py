@@ -23,7 +23,7 @@ AXES = {
 
 def draft_run(folder: Path, count: int, *, side: int = 128, failed: int = 0, **changes: object) -> RunContents:
     """A run of `count` drafts of squares and portraits; the last `failed` of them could not be made."""
-    records = list(itertools.islice(_records(side), count))
+    records = draft_records(count, side=side)
     records = [replace(each, **changes) for each in records]  # type: ignore[arg-type]
     for number in range(count - failed, count):
         records[number] = replace(records[number], status="failed", file=None, failure="the picture came out black")
@@ -41,6 +41,11 @@ def draft_run(folder: Path, count: int, *, side: int = 128, failed: int = 0, **c
                 png = encode_png(draw_draft(each.prompt, size, each.seed), picture_texts(each))
             run.add(each, png)
     return read_run(folder)
+
+
+def draft_records(count: int, *, side: int) -> list[Record]:
+    """The first so many records of a run of drafts."""
+    return list(itertools.islice(_records(side), count))
 
 
 def _records(side: int) -> Iterator[Record]:

@@ -103,7 +103,7 @@ def served(folder: Path, *options: str) -> Generator[Served]:
     try:
         assert process.stdout is not None
         lines = ""
-        while not lines.endswith("}\n"):
+        while not lines.endswith("\n}\n"):
             line = process.stdout.readline()
             assert line, process.communicate()
             lines += line

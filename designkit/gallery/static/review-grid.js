@@ -4,6 +4,8 @@ import { byId, changes, currentPlace, inWords, judge, make, mark, select, store,
 const GAP = 14;
 const CAPTION = 50;
 const ROWS_AROUND = 2;
+const SETTLE_MS = 90;
+const RETRY_MS = 800;
 
 const grid = byId("grid");
 const canvas = byId("canvas");
@@ -12,6 +14,7 @@ let side = 200;
 let layout = { columns: 1, cell: 200, row: 250 };
 let open = () => {};
 let isDue = false;
+let scrolledAt = -Infinity;
 
 export function startGrid(openPicture) {
   open = openPicture;
@@ -51,6 +54,7 @@ function measure() {
 }
 
 function schedule() {
+  scrolledAt = performance.now();
   if (isDue) return;
   isDue = true;
   requestAnimationFrame(() => {
@@ -96,10 +100,17 @@ function makeCell(image) {
   if (image.failure) frame.append(make("span", "failed", image.failure));
   else {
     const picture = make("img", "", undefined, { alt: "", decoding: "async", draggable: "false" });
+    let isSecond = false;
+    const ask = () => picture.isConnected && (picture.src = thumbnailOf(image.id));
     picture.addEventListener("error", () => {
-      if (picture.getAttribute("src")) frame.replaceChildren(make("span", "failed", "the picture cannot be shown"));
+      if (!picture.getAttribute("src")) return;
+      if (isSecond) frame.replaceChildren(make("span", "failed", "the picture cannot be shown"));
+      else setTimeout(ask, RETRY_MS);
+      isSecond = true;
     });
-    picture.src = thumbnailOf(image.id);
+    // What only flies past is not asked for.
+    if (performance.now() - scrolledAt < SETTLE_MS) setTimeout(ask, SETTLE_MS);
+    else picture.src = thumbnailOf(image.id);
     frame.append(picture);
   }
   const caption = make("div", "caption");
