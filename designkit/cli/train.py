@@ -19,6 +19,7 @@ import os
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -127,12 +128,14 @@ def _train(kind: str, data: Path, out: Path | None, overrides: Sequence[str], *,
     from designkit.models.device import free_cores  # before torch: it decides how idle threads wait
 
     steps, num_steps = family.load_train()(recipe, folder, threads=free_cores()), 0
-    with closing(steps), hold_signals() as is_stopping, show_training(is_shown=_is_main()) as show:
-        for step in steps:
-            num_steps += 1
-            show(step)
-            if _agreed(is_stopping()):
-                break
+    with closing(steps):
+        first = next(steps, None)  # Making ready may take long and has nothing to save: a signal ends it at once.
+        with hold_signals() as is_stopping, show_training(is_shown=_is_main()) as show:
+            for step in chain([first] if first else [], steps):
+                num_steps += 1
+                show(step)
+                if _agreed(is_stopping()):
+                    break
     check_stopped()
     if not _is_main():
         return
@@ -149,6 +152,7 @@ def _survey(place: Path, folder: Path) -> Survey:
     found = survey(place, cache=folder / "cache" if _is_main() else None)
     if _is_main():
         note(found.text())
+    found.check()
     return found
 
 

@@ -82,6 +82,19 @@ class Survey:
         """How many pictures have a caption."""
         return sum(entry.item.caption is not None for entry in self.entries)
 
+    def check(self) -> None:
+        """Raise InputRefused where there is no usable picture."""
+        if self.entries:
+            return
+        reasons = "; ".join(f"{each.name} {each.reason}" for each in self.left_out[:3])
+        message = f"there is no usable picture here. {reasons}".rstrip(" .")
+        raise InputRefused(
+            Problem(
+                code="no-pictures", file=str(self.place), message=message,
+                fix="name a folder with PNG, JPEG, WebP or TIFF files",
+            )
+        )  # fmt: skip
+
     def summary(self) -> dict[str, Any]:
         """The report as data."""
         sides = sorted(min(entry.width, entry.height) for entry in self.entries)
@@ -117,7 +130,7 @@ class Survey:
             lines.append(f"  {len(shown)} classes: {', '.join(shown[:12])}{more}")
         if self.num_captions:
             lines.append(f"  {self.num_captions:,} of {len(self.entries):,} have a caption")
-        lines += [f"  {count:,} {step}" for step, count in facts["conversions"].items()]
+        lines += [f"  {step}: {count:,}" for step, count in facts["conversions"].items()]
         if facts["near_duplicates"]:
             lines.append(
                 f"  {facts['near_duplicates']:,} are near-duplicates, in {facts['near_duplicate_groups']:,} groups; a "
@@ -196,14 +209,7 @@ def load(
     `colour` auto is grey where all pictures are, else rgb; transparency is laid on `ground` unless it is rgba.
     Raises InputRefused where the survey found no pictures.
     """
-    if not found.entries:
-        raise InputRefused(
-            Problem(
-                code="no-pictures", file=str(found.place),
-                message=f"there is no usable picture here; {len(found.left_out)} are left out",
-                fix="name a folder with PNG, JPEG, WebP or TIFF files",
-            )
-        )  # fmt: skip
+    found.check()
     if colour == "auto":
         colour = "grey" if all(entry.mode == "L" for entry in found.entries) else "rgb"
     mode = {"grey": "L", "rgb": "RGB", "rgba": "RGBA"}[colour]
