@@ -20,17 +20,19 @@ from designkit.gallery.scores import Scores, read_scores
 from designkit.gallery.sheet import sheet_names, sheet_pages
 from designkit.runs.folder import RunContents
 from designkit.runs.metadata import bare_name
+from designkit.runs.reviews import ReviewLog, Standing
 from designkit.values import Record
 
 PAGE = "index.html"
 
 _STATIC = Path(__file__).parent / "static"
+_UNJUDGED = Standing()
 
 
 def write_page(run: RunContents) -> Path:
     """Write the page of a run into its folder and return its path; raises StorageError.
 
-    The same pictures give the same bytes: neither the day nor the time that a picture took are on it.
+    The same pictures and verdicts give the same bytes: neither the day nor the time that a picture took are on it.
     """
     path = run.path / PAGE
     write_durably(path, page_html(run).encode())
@@ -63,14 +65,20 @@ def page_html(run: RunContents) -> str:
 
 def _page_data(run: RunContents) -> dict[str, Any]:
     everything = (*run.records, *run.outside)
+    verdicts = ReviewLog(run.path).standings()
+    judged = [verdicts.get(record.id, _UNJUDGED) for record in everything]
     varying = {
+        "verdict": any(verdict.flag != "none" for verdict in judged),
+        "stars": any(verdict.stars for verdict in judged),
         "size": len({(record.width, record.height) for record in everything}) > 1,
         "seed": len({record.seed for record in everything}) > 1,
         "plan": bool(run.outside),
     }
     scores = read_scores(run.path)
-    images = [_image_data(record, varying, scores, is_earlier=False) for record in run.records]
-    images += [_image_data(record, varying, scores, is_earlier=True) for record in run.outside]
+    images = [
+        _image_data(record, varying, scores, verdict, is_earlier=number >= len(run.records))
+        for number, (record, verdict) in enumerate(zip(everything, judged, strict=True))
+    ]
     pages = sheet_pages(run.records)
     return {
         "name": run.name,
@@ -82,8 +90,12 @@ def _page_data(run: RunContents) -> dict[str, Any]:
     }
 
 
-def _image_data(record: Record, varying: dict[str, bool], scores: Scores, *, is_earlier: bool) -> dict[str, Any]:
+def _image_data(
+    record: Record, varying: dict[str, bool], scores: Scores, verdict: Standing, *, is_earlier: bool
+) -> dict[str, Any]:
     extra = {
+        "verdict": {"pick": "picked", "reject": "rejected", "none": "no verdict"}[verdict.flag],
+        "stars": "★" * verdict.stars or "no stars",
         "size": f"{record.width} × {record.height}",
         "seed": str(record.seed),
         "plan": "earlier" if is_earlier else "current",
@@ -99,6 +111,8 @@ def _image_data(record: Record, varying: dict[str, bool], scores: Scores, *, is_
         "choices": dict(record.choices),
         "extra": {name: value for name, value in extra.items() if varying[name] and name not in record.choices},
         "earlier": is_earlier,
+        "flag": verdict.flag,
+        "stars": verdict.stars,
         "title": picture_title(record),
         "detail": picture_detail(record),
         "settings": [[name, str(value)] for name, value in _settings(record)],

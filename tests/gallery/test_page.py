@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from designkit.gallery.page import page_html, write_page
+from designkit.runs.reviews import ReviewLog
 from tests.gallery.runs import finished_run, numbered
 from tests.runs.records import record
 
@@ -123,6 +124,22 @@ def test_sizes_seeds_and_earlier_plans_are_filters_only_where_they_differ(tmp_pa
         {"size": "8 × 8", "seed": "7", "plan": "earlier"},
     ]
     assert [image["earlier"] for image in images] == [False, False, True]
+
+
+def test_verdicts_are_shown_and_filtered_by_once_there_are_any(tmp_path: Path) -> None:
+    run = finished_run(tmp_path / "run", numbered(3))
+    assert "verdict" not in json.dumps(data_of(Page(page_html(run)))["images"])
+    log = ReviewLog(run.path)
+    log.judge(run.records[0].id, reviewer="Ana", flag="pick", stars=4)
+    log.judge(run.records[1].id, reviewer="Ana", flag="reject")
+    images = data_of(Page(page_html(run)))["images"]
+    assert [(image["flag"], image["stars"]) for image in images] == [("pick", 4), ("reject", 0), ("none", 0)]
+    assert [(image["extra"]["verdict"], image["extra"]["stars"]) for image in images] == [
+        ("picked", "★★★★"),
+        ("rejected", "no stars"),
+        ("no verdict", "no stars"),
+    ]
+    assert "Ana" not in page_html(run)
 
 
 def test_a_failed_image_is_shown_with_its_reason(tmp_path: Path) -> None:

@@ -74,6 +74,8 @@ function framed(image, kind) {
   } else {
     frame.append(make("span", "failed", image.failure));
   }
+  const said = { pick: "✓", reject: "✕", none: "" }[image.flag] + "★".repeat(image.stars);
+  if (said) frame.append(make("span", `said ${image.flag}`, said));
   card.append(frame);
   card.addEventListener("click", () => show(shown.indexOf(image)));
   return card;
