@@ -36,7 +36,7 @@ class Rows(Protocol):
         """How many rows there are."""
         ...
 
-    def row_at(self, position: int) -> Row:
+    def row_at(self, position: int, /) -> Row:
         """The row at a position from 0 to `total` - 1."""
         ...
 

@@ -142,7 +142,7 @@ def growths(draw: st.DrawFn) -> tuple[dict[str, list[str]], bool]:
 @given(growths(), st.sampled_from(METHODS))
 def test_what_a_file_gains_changes_no_other_id_and_no_pixel(tmp_path_factory, growth, method: str):
     folder = tmp_path_factory.mktemp("growth")
-    before, after = (requests(folder, *file, method) for file in ((BASE, False), growth))
+    before, after = requests(folder, BASE, False, method), requests(folder, growth[0], growth[1], method)
     shared = before.keys() & after.keys()
     # The same words, size and seed have the same id in both, and nothing else has it.
     contents = {(each.prompt, each.negative, each.size, each.seed): name for name, each in before.items()}
