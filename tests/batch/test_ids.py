@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from designkit.batch.ids import Identity
+from designkit.batch.plan import make_plan, read_prompts
 from designkit.generators.catalog import DRAFT_CARD
 from designkit.values import Size
 
@@ -64,3 +65,16 @@ def test_equal_numbers_that_are_written_differently_keep_their_own_ids():
         return found
 
     assert name(4) != name(4.0) == name(4.0)
+
+
+def test_ids_are_those_of_the_first_version():
+    # Noted before ids were put together from parts: another id would make everyone's pictures anew.
+    (file,) = read_prompts(["a {red|blue} {cat|dog {big|small}}"], overrides=["model=draft"])
+    assert [request.id for request in make_plan(file).requests()] == [
+        "328a8ed360b1e323",
+        "46d3f743603f2982",
+        "d5fb60d4c6e6c13b",
+        "0546576196ee6666",
+        "79ab0125151f4097",
+        "dc6702427d262cbe",
+    ]
