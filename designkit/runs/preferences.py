@@ -213,7 +213,8 @@ def _fit(
             size /= 2
         values = values + size * step
     _, curvature = slope_and_curvature(values)
-    return values, np.linalg.inv(curvature)
+    covariance: Floats = np.asarray(np.linalg.inv(curvature), dtype=np.float64)
+    return values, covariance
 
 
 def _strengths(names: Sequence[str], values: Floats, deviations: Floats, contests: Sequence[Contest]) -> list[Strength]:
@@ -229,15 +230,15 @@ def _strengths(names: Sequence[str], values: Floats, deviations: Floats, contest
     strengths = [
         Strength(
             name=name,
-            rank=1 + int(np.sum(np.round(values, 9) > np.round(value, 9))),
-            value=float(value),
-            low=float(value - _NORMAL_95 * deviation),
-            high=float(value + _NORMAL_95 * deviation),
+            rank=1 + sum(other > value + 1e-9 for other in values.tolist()),
+            value=value,
+            low=value - _NORMAL_95 * deviation,
+            high=value + _NORMAL_95 * deviation,
             num_won=won[name],
             num_lost=lost[name],
             num_tied=tied[name],
         )
-        for name, value, deviation in zip(names, values, deviations, strict=True)
+        for name, value, deviation in zip(names, values.tolist(), deviations.tolist(), strict=True)
     ]
     return sorted(strengths, key=lambda strength: (strength.rank, strength.name))
 

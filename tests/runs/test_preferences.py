@@ -11,6 +11,7 @@ import pytest
 
 from designkit.runs.preferences import (
     Contest,
+    Strength,
     contests_of,
     next_pair,
     rank_axis_values,
@@ -27,8 +28,8 @@ def games(left: str, right: str, won: int, lost: int, tied: int = 0) -> list[Con
     return [Contest(left=left, right=right, score=score) for score in scores]
 
 
-def values(ranking: list[object]) -> dict[str, float]:
-    return {strength.name: strength.value for strength in ranking}  # type: ignore[attr-defined]
+def values(ranking: list[Strength]) -> dict[str, float]:
+    return {strength.name: strength.value for strength in ranking}
 
 
 @pytest.mark.parametrize(("won", "lost", "tied"), [(3, 1, 0), (10, 30, 0), (2, 2, 5), (4, 1, 2)])
