@@ -52,7 +52,7 @@ from designkit.prompts.wildcards import FOLDER, Value, Wildcards
 
 BRAND_WORDS = ("brand.name", "brand.style", "brand.avoid")
 
-MAX_DEPTH = 100
+MAX_DEPTH = 60
 MAX_PARTS = 500_000
 MAX_PROBLEMS = 50
 
