@@ -96,7 +96,10 @@ def test_what_is_imported_is_declared_and_every_extra_is_used() -> None:
 
     def modules(lines: list[str]) -> set[str]:
         names = {re.split(r"[<>=~! \[]", line)[0].lower() for line in lines}
-        return {{"pillow": "PIL", "ruamel.yaml": "ruamel", "scikit-image": "skimage"}.get(name, name.replace("-", "_")) for name in names}
+        modules_of = {
+            "pillow": "PIL", "ruamel.yaml": "ruamel", "scikit-image": "skimage", "scikit-learn": "sklearn",
+        }  # fmt: skip
+        return {modules_of.get(name, name.replace("-", "_")) for name in names}
 
     imported = {
         name.split(".")[0]

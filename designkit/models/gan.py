@@ -43,10 +43,10 @@ class GanConfig:
     backbone: Backbone = "r3"
     shape: tuple[int, ...] = (3, 64, 64)
     latent_dim: int = 64
-    widths: tuple[int, ...] = (256, 256, 192, 128, 64)
+    widths: tuple[int, ...] = (128, 128, 64, 32, 16)
     blocks_per_stage: int = 1
-    group_width: int = 16
-    expansion: int = 2
+    group_width: int = 32
+    expansion: int = 1
     generator_normalisation: Normalisation = "none"
     discriminator_normalisation: Normalisation = "none"
     mapping_layers: int = 0
@@ -88,8 +88,11 @@ class GanConfig:
                     yield f"{key} {value} exists for dcgan alone; {self.backbone} takes none or spectral"
         if self.backbone != "r3" and (self.mapping_layers or self.is_modulated):
             yield f"mapping_layers and is_modulated are options of r3, not of {self.backbone}"
-        if self.backbone == "r3" and any(width % self.group_width for width in self.widths):
-            yield f"widths {self.widths} are not all multiples of group_width {self.group_width}"
+        if self.backbone == "r3" and any(
+            width * self.expansion > self.group_width and width * self.expansion % self.group_width
+            for width in self.widths
+        ):
+            yield f"widths {self.widths} above group_width {self.group_width} are not all multiples of it"
         if (self.condition == "none") != (self.condition_dim == 0) or (self.condition_dim > 0) > (
             self.embedding_dim > 0
         ):
@@ -111,17 +114,16 @@ class GanConfig:
         return config
 
 
-def default_widths(side_px: int, *, width: int = 64, most: int = 256) -> tuple[int, ...]:
-    """Channels for square pictures: the finest stage has `width` / (1 + side / 128), each coarser one twice as many.
+def default_widths(side_px: int, *, most: int = 128) -> tuple[int, ...]:
+    """Channels for square pictures: 1024 / side in the finest stage, twice as many in each coarser one, 16 to `most`.
 
-    The coarsest stage is 4 to 7 pixels wide. Raises ValueError for sides that cannot be halved down to that.
+    So every stage takes about as long as any other. The coarsest is 4 to 7 pixels wide. Raises ValueError for sides
+    that cannot be halved down to that.
     """
     num_halvings = max(0, int(math.log2(side_px / 4)))
     if side_px % 2**num_halvings or side_px < 8:
-        raise ValueError(
-            f"a side of {side_px} px cannot be halved down to 4 to 7 px; use 8, 16, 28, 32, 64, 128 or 256"
-        )
-    finest = max(16, 16 * round(width / (1 + side_px / 128) / 16))
+        raise ValueError(f"a side of {side_px} px cannot be halved down to 4 to 7; use 8, 16, 28, 32, 64, 128 or 256")
+    finest = max(16, 16 * round(1024 / side_px / 16))
     return tuple(min(most, finest * 2 ** (num_halvings - stage)) for stage in range(num_halvings + 1))
 
 
@@ -424,7 +426,7 @@ class _ResidualBlock(nn.Module):
         super().__init__()
         inner = width * config.expansion
         self.widen = nn.Conv2d(width, inner, 1)
-        self.spread = nn.Conv2d(inner, inner, 3, padding=1, groups=inner // config.group_width)
+        self.spread = nn.Conv2d(inner, inner, 3, padding=1, groups=max(1, inner // config.group_width))
         self.narrow = nn.Conv2d(inner, width, 1, bias=False)
         self.modulation = nn.Linear(style_dim, inner) if style_dim else None
         for layer in (self.widen, self.spread):

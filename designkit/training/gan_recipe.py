@@ -60,9 +60,9 @@ class GanNetwork(Strict):
     )
     blocks_per_stage: int = Field(default=1, gt=0)
     group_width: int = Field(
-        default=16, gt=0, description="channels that a group of the 3x3 convolutions sees; r3 only"
+        default=32, gt=0, description="channels that a group of the 3x3 convolutions sees; r3 only"
     )
-    expansion: int = Field(default=2, gt=0, description="width of the 3x3 convolutions over the block's; r3 only")
+    expansion: int = Field(default=1, gt=0, description="width of the 3x3 convolutions over the block's; r3 only")
     generator_normalisation: Normalisation | None = Field(
         default=None, description="batch for dcgan and none for the others, unless given"
     )
@@ -146,7 +146,7 @@ def gan_preset(folder: str, num_pictures: int, *, side_px: int, name: str) -> Ga
         kind="gan", name=name,
         data=GanData(folder=folder, side_px=side_px),
         game=GanGame(
-            loss="relativistic", r1=gamma, r2=gamma, penalty_every=2,
+            loss="relativistic", r1=gamma, r2=gamma, penalty_every=4,
             augment="adaptive" if is_small else "none", adaptive_images=max(5_000, 50 * num_pictures),
         ),
         training=Schedule(
@@ -158,5 +158,5 @@ def gan_preset(folder: str, num_pictures: int, *, side_px: int, name: str) -> Ga
 
 
 def _preset_steps(num_pictures: int) -> int:
-    """Long enough to converge, short enough not to overfit: 3,000 for a hundred, 12,000 for five thousand and more."""
-    return 3_000 if num_pictures <= 250 else 6_000 if num_pictures <= 1_500 else 12_000
+    """Few pictures are known by heart soon; many take longer to be told apart."""
+    return 1_500 if num_pictures <= 250 else 3_000 if num_pictures <= 1_500 else 6_000

@@ -163,9 +163,9 @@ def test_games_that_cannot_be_played_are_refused(changes: dict[str, Any], said: 
 
 def test_networks_that_do_not_fit_the_pictures_are_refused_with_every_reason(tmp_path: Path):
     with pytest.raises(InputRefused) as refusal:
-        build_task(recipe(network={"widths": [20, 20, 20, 20]}), tmp_path)
+        build_task(recipe(network={"widths": [40, 40, 40, 40]}), tmp_path)
     assert "8 x 8 pixels do not allow" in str(refusal.value)
-    assert "multiples of group_width" in str(refusal.value)
+    assert "not all multiples" in str(refusal.value)
 
 
 def test_sets_of_points_have_the_modes_that_they_are_named_for():
