@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import webbrowser
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -88,6 +87,8 @@ def _serve(run: Path, reviewer: str, *, open_browser: bool, as_json: bool) -> No
         # Whoever reads this through a pipe waits for it.
         print(end="", flush=True)
         if open_browser:
+            import webbrowser
+
             webbrowser.open(address)
 
     # Before the page is up, so that a folder without a run is told at once.
