@@ -3,6 +3,7 @@
     DesignkitError            exit code
     +- InputRefused           2    a prompt file, option or picture that cannot be used
     +- ImagesFailed           3    the run ended, some images could not be made
+    +- TrainingStopped        3    a training that cannot go on; what it learned so far is kept
     +- StorageError           4    an output place that cannot be written
     +- RunInUse               5    another process holds the run folder
     +- ModelRefused           7    a model that is missing, damaged, unsafe or unknown
@@ -65,6 +66,12 @@ class InputRefused(DesignkitError):
 
 class ImagesFailed(DesignkitError):
     """The run reached its end, but some images could not be made."""
+
+    exit_code = 3
+
+
+class TrainingStopped(DesignkitError):
+    """Training cannot go on: no number in the loss, or no memory; the last checkpoint is good."""
 
     exit_code = 3
 

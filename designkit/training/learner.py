@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from accelerate import Accelerator
 
-from designkit.errors import DesignkitError, InputRefused, Problem
+from designkit.errors import InputRefused, Problem, TrainingStopped
 from designkit.models.checkpoint import load_checkpoint, save_checkpoint
 from designkit.models.device import training_precision
 from designkit.training.config import Schedule
@@ -22,10 +22,6 @@ from designkit.training.processes import average, is_any
 
 if TYPE_CHECKING:
     from designkit.training.loop import Phase, Task
-
-
-class TrainingStopped(DesignkitError):
-    """Training cannot go on: no number in the loss, or no memory; the last checkpoint is good."""
 
 
 @dataclass

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from designkit.training.learner import Learner, TrainingStopped, Update
+from designkit.errors import TrainingStopped
+from designkit.training.learner import Learner, Update
 
 MAX_BAD_STEPS = 3
 """How many steps on end may be skipped before the weights are rolled back."""

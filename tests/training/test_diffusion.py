@@ -61,6 +61,13 @@ def test_what_comes_out_is_a_plain_stable_diffusion_pipeline(trained: Path):
     assert pipeline.tokenizer.model_max_length == 32
 
 
+def test_every_stage_that_draws_leaves_previews_and_curves(trained: Path):
+    for stage in ("autoencoder", "denoiser", "decoder"):
+        folder = trained / "checkpoints" / stage
+        assert (folder / "curves.png").exists()
+        assert len(list((folder / "previews").iterdir())) >= 2
+
+
 def test_the_trained_folder_draws_through_the_generator_interface(trained: Path):
     card = find_card(str(trained))
     assert card.native_sizes == (Size(width=64, height=64), Size(width=96, height=64))

@@ -10,10 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from designkit.errors import InputRefused, ModelRefused, RunInUse
+from designkit.errors import InputRefused, ModelRefused, RunInUse, TrainingStopped
 from designkit.models.checkpoint import load_checkpoint, save_checkpoint
 from designkit.training.ema import MovingAverage
-from designkit.training.learner import TrainingStopped
 from designkit.training.loop import Look, rate_factor, train
 from designkit.training.parts import rows_of
 from tests.training.killing import kill_and_resume

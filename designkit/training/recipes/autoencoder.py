@@ -17,12 +17,14 @@ from torch.nn import functional
 from designkit.starter.renderer import render
 from designkit.starter.scenes import training_scene
 from designkit.training.config import AutoencoderRecipe, Schedule
-from designkit.training.loop import Phase
+from designkit.training.loop import Look, Phase
+from designkit.training.previews import picture_grid
 from designkit.values import Size
 
 CROP = Size(width=128, height=128)
 _FIRST_LOG_VARIANCE = -5.0
 _NUM_SCALE_SCENES = 256
+_FIRST_LOOK, _NUM_SHOWN = 9 * 10**8, 8
 _DECODER_SCENES = 10**7  # the first scene that the decoder's own training sees
 _LATENT_ERROR = 0.15  # the largest standard deviation of the noise on its latents, as a denoiser leaves it
 
@@ -86,8 +88,9 @@ class AutoencoderTask:
             Phase(loss=self.module, groups=[{"params": list(self.module.parameters()), "lr": schedule.learning_rate}])
         ]
 
-    def look(self) -> None:
-        """Nothing to see."""
+    def look(self) -> Look:
+        """Eight scenes that training never shows, and below them what comes back."""
+        return _look(self.autoencoder, self.seed)
 
 
 class DecoderTask:
@@ -116,8 +119,9 @@ class DecoderTask:
         learning = [*self.autoencoder.post_quant_conv.parameters(), *self.autoencoder.decoder.parameters()]
         return [Phase(loss=self.module, groups=[{"params": learning, "lr": schedule.learning_rate}])]
 
-    def look(self) -> None:
-        """Nothing to see."""
+    def look(self) -> Look:
+        """Eight scenes that training never shows, and below them what comes back."""
+        return _look(self.autoencoder, self.seed)
 
 
 @torch.no_grad()
@@ -143,6 +147,14 @@ def standardise_latents(autoencoder: AutoencoderKL, *, seed: int) -> None:
     into.bias[:channels] = (into.bias[:channels] - mean) / deviation
     into.bias[channels:] -= 2 * deviation.log()
     autoencoder.register_to_config(scaling_factor=1.0)
+
+
+def _look(autoencoder: AutoencoderKL, seed: int) -> Look:
+    scenes = [training_scene(_FIRST_LOOK + index, seed=seed) for index in range(_NUM_SHOWN)]
+    truth = pictures_to_tensor([render(scene, CROP) for scene in scenes])
+    drawn = autoencoder.decode(autoencoder.encode(truth.to(autoencoder.device)).latent_dist.mean).sample.cpu()
+    distance = float(functional.l1_loss(drawn, truth))
+    return Look(picture=picture_grid(torch.cat([truth, drawn]), columns=_NUM_SHOWN), metrics={"distance": distance})
 
 
 class _Decoding(torch.nn.Module):

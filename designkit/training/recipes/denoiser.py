@@ -18,14 +18,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, DDIMScheduler, DDPMScheduler, UNet2DConditionModel
 from transformers import CLIPTokenizer
 
 from designkit.starter.captions import Caption, caption
 from designkit.starter.renderer import render
 from designkit.starter.scenes import Scene, training_scene
 from designkit.training.config import DenoiserRecipe, Schedule
-from designkit.training.loop import Phase
+from designkit.training.loop import Look, Phase
+from designkit.training.previews import picture_grid
 from designkit.training.recipes.autoencoder import pictures_to_tensor
 from designkit.training.recipes.text_encoder import CaptionReader, questions, tokenize
 from designkit.values import Size
@@ -35,6 +36,8 @@ _MEAN_LOG_SNR = 0.5  # how far towards noise the logit-normal leans; flat pictur
 NOISIEST = 900
 _UNIFORM_SHARE, _PURE_NOISE_SHARE = 0.10, 0.05
 _ENCODE_AT_ONCE = 16
+_FIRST_LOOK = 9 * 10**8  # the first scene of looks, far from those that are learned from
+_NUM_SHOWN, _LOOK_STEPS, _LOOK_GUIDANCE = 8, 10, 4.0
 _NOTHING_SAID = Caption(text="", said=frozenset())
 
 
@@ -110,7 +113,8 @@ class SceneLatents:
     @torch.no_grad()
     def _fill(self, count: int) -> None:
         while len(self.kept) < count:
-            numbers = range(len(self.kept), min(count, len(self.kept) + _ENCODE_AT_ONCE))
+            # Always the same scenes side by side, wherever a run was stopped: their neighbours set the last bits.
+            numbers = range(len(self.kept), min(self.capacity, len(self.kept) + _ENCODE_AT_ONCE))
             pixels = pictures_to_tensor([render(self._scene(number), self.size) for number in numbers])
             with torch.autocast(pixels.device.type, torch.bfloat16):
                 mean = self.autoencoder.encode(pixels.to(self.autoencoder.device)).latent_dist.mean
@@ -170,8 +174,23 @@ class DenoiserTask:
         ]
         return [Phase(loss=self.module, groups=groups)]
 
-    def look(self) -> None:
-        """Nothing to see."""
+    def look(self) -> Look:
+        """Eight captions of scenes that training never shows, drawn from the same noise each time."""
+        denoiser, device = self.module.denoiser, self.module.denoiser.device
+        size, rng = self.sizes[0], random.Random(f"look/{self.seed}")
+        scenes = [training_scene(_FIRST_LOOK + index, seed=self.seed, simple=index < 4) for index in range(_NUM_SHOWN)]
+        texts = [caption(scene, rng).text for scene in scenes] + [""] * _NUM_SHOWN
+        read = self.module.reader.encoder(tokenize(self.tokenizer, texts).to(device)).last_hidden_state
+        scheduler = DDIMScheduler.from_config(build_scheduler().config)
+        scheduler.set_timesteps(_LOOK_STEPS)
+        shape = (_NUM_SHOWN, denoiser.config.in_channels, size.height // 8, size.width // 8)
+        latents = torch.randn(shape, generator=torch.Generator().manual_seed(self.seed)).to(device)
+        for timestep in scheduler.timesteps:
+            guess = denoiser(torch.cat([latents, latents]), timestep.to(device), read, return_dict=False)[0].float()
+            told, untold = guess.chunk(2)
+            latents = scheduler.step(untold + _LOOK_GUIDANCE * (told - untold), timestep, latents).prev_sample
+        drawn = self.latents[size].autoencoder.decode(latents).sample
+        return Look(picture=picture_grid(drawn.cpu(), columns=4))
 
 
 class _Denoising(torch.nn.Module):
