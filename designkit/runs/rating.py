@@ -49,7 +49,7 @@ def rate_png(png: bytes, *, rating: int | None, label: str | None) -> bytes:
 
 
 def rate_packet(packet: str, *, rating: int | None, label: str | None) -> str:
-    """An XMP packet with that rating and label instead of those it has; raises ValueError for a packet not well formed."""
+    """An XMP packet with that rating and label instead of its own; raises ValueError where it cannot be read."""
     if "<!DOCTYPE" in packet or "<!ENTITY" in packet:
         raise ValueError("the XMP packet declares a document type, which XMP does not allow")
     try:

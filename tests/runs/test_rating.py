@@ -70,10 +70,11 @@ def test_a_file_without_a_packet_gets_one() -> None:
 
 def test_packets_of_other_programs_keep_what_they_say() -> None:
     packet = (
-        '<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="Other &amp; 1">'
+        '<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="Other &amp; 1">'
         '<r:RDF xmlns:r="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-        '<r:Description r:about="" xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title><r:Alt><r:li xml:lang="x-default">'
-        "夏 &lt;b&gt;</r:li></r:Alt></dc:title></r:Description>"
+        '<r:Description r:about="" xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title><r:Alt>'
+        '<r:li xml:lang="x-default">夏 &lt;b&gt;</r:li></r:Alt></dc:title></r:Description>'
         '<r:Description r:about="" xmlns:xap="http://ns.adobe.com/xap/1.0/" xap:Label="Red"><xap:Rating>1</xap:Rating>'
         "</r:Description></r:RDF></x:xmpmeta><?xpacket end='w'?>"
     )
