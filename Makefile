@@ -28,4 +28,5 @@ bench: .venv/installed
 	$(BIN)/python -m pytest -q -s -o python_files='bench_*.py' -o timeout=0 tests/benchmarks
 	$(BIN)/python tests/benchmarks/speed.py
 	$(BIN)/python tests/benchmarks/batch_shape.py
+	$(BIN)/python tests/benchmarks/evaluation_metrics.py
 	$(BIN)/python tests/benchmarks/starter_quality.py
