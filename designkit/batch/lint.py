@@ -132,7 +132,10 @@ def _size_problems(plan: Plan) -> Iterator[Problem]:
         scale = max(size.width / drawn.width, size.height / drawn.height)
         kept = size.width * size.height / (drawn.width * drawn.height * scale**2)
         if kept < KEPT_SHARE:
-            message = f"{size} keeps {kept:.0%} of the picture, which {plan.card.name} draws at {drawn}"
+            message = (
+                f"{size} keeps {kept:.0%} of the picture, which {plan.card.name} draws at {drawn}, "
+                "unless its ground is plain and can be continued"
+            )
             fix = "ask for a shape nearer to what the model draws, and keep what matters in the middle"
             yield plan.file.problem("size-cropped", message, key="sizes", fix=fix)
         shape = log(drawn.width / drawn.height)

@@ -47,6 +47,32 @@ def test_the_middle_is_kept_when_the_shape_differs():
     assert fitted.getextrema() == ((255, 255),) * 3
 
 
+@pytest.mark.parametrize("size", [(728, 90), (160, 600), (90, 728)])
+def test_a_banner_shows_the_whole_picture_on_its_continued_ground(size: tuple[int, int]):
+    fitted = np.asarray(fit_picture(disc(96), Size(width=size[0], height=size[1]))).astype(int)
+    short = min(size)
+    teal = (np.abs(fitted - np.array((22, 138, 140))).sum(axis=2) < 30).sum()
+    assert teal == pytest.approx(np.pi * (0.3 * short) ** 2, rel=0.05)  # a disc of 0.6 of the short side, uncut
+    ground = np.array((250, 240, 216))
+    ends = fitted if size[0] > size[1] else fitted.swapaxes(0, 1)
+    assert np.abs(ends[:, : short // 4] - ground).max() <= 1
+    assert np.abs(ends[:, -short // 4 :] - ground).max() <= 1
+
+
+def test_continued_ground_meets_a_noisy_one_without_a_seam():
+    noisy = np.random.default_rng(0).integers(196, 205, (96, 96, 3)).astype(np.uint8)
+    fitted = np.asarray(fit_picture(Image.fromarray(noisy), Size(width=384, height=96))).astype(int)
+    columns = fitted.mean(axis=(0, 2))
+    assert np.abs(np.diff(columns)).max() < 1.5
+    assert (fitted[:, 160:220] == noisy[:, 16:76]).all()
+
+
+def test_a_banner_of_a_picture_without_plain_ground_is_cut_from_its_middle():
+    picture = waves(96)
+    expected = picture.resize((384, 96), Image.Resampling.LANCZOS, box=(0, 36, 96, 60))
+    assert fit_picture(picture, Size(width=384, height=96)).tobytes() == expected.tobytes()
+
+
 def test_enlarged_flat_art_is_much_nearer_to_a_large_drawing_than_resampling_is():
     small, large = disc(128), disc(512)
     assert is_flat_art(small)
