@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from math import prod
+from typing import cast
 
 from designkit.prompts.draws import Draws
 from designkit.prompts.lines import Axis, Fork, Line, Part, Picks, Sampled, Slot, Switch, Word, Wrapped
@@ -26,7 +27,7 @@ MAX_WORK = 40_000
 Exclusion = Mapping[str, frozenset[str]]
 """A combination by its values: for each axis named, the keys (or texts) of its values."""
 
-Fact = tuple[object, ...]
+Fact = tuple[str, str, int] | tuple[str, str] | tuple[str, int, str] | tuple[str, int]
 """("is", axis): decided. ("value", axis, index). ("part", rule, axis): a rule that matches so far. ("all", rule)."""
 
 State = frozenset[Fact]
@@ -404,8 +405,9 @@ class Space:
                 if fact[1] in place.open:
                     kept.add(fact)
             elif kind == "part":
-                matched = {other[2] for other in facts if other[0] == "part" and other[1] == fact[1]}
-                if all(name in place.open for name in self._rules[fact[1]] if name not in matched):  # pyright: ignore[reportArgumentType, reportCallIssue]
+                number = _rule_of(fact)
+                matched = {other[-1] for other in facts if other[0] == "part" and other[1] == number}
+                if all(name in place.open for name in self._rules[number] if name not in matched):
                     kept.add(fact)
             else:
                 kept.add(fact)
@@ -562,9 +564,8 @@ class Space:
 
     def _state_values(self, state: State) -> Values:
         values = dict(self.given)
-        for kind, leader, index in _triples(state):
-            if kind == "value":
-                values |= dict.fromkeys(self._members(leader), index)
+        for leader, index in _values_in(state):
+            values |= dict.fromkeys(self._members(leader), index)
         return values
 
     def _num_ways(self, part: Fork | Picks | Switch | Wrapped | Line, values: Values) -> int:
@@ -621,7 +622,7 @@ class Space:
             trace.append(way)
 
     def _rules_in(self, state: State) -> frozenset[int]:
-        return frozenset(self._numbers[fact[1]] for fact in state if fact[0] == "all")  # pyright: ignore[reportArgumentType, reportCallIssue]
+        return frozenset(self._numbers[_rule_of(fact)] for fact in state if fact[0] == "all")
 
     def _draw_way(self, place: _Place, step: _Step, draws: Draws, values: Values) -> int:
         """One of the ways at a place, by their weights, or by what is behind each where it has none."""
@@ -725,5 +726,12 @@ def has_weights(line: Line) -> bool:
     return False
 
 
-def _triples(state: State) -> list[tuple[str, str, int]]:
-    return [fact for fact in state if len(fact) == 3]  # pyright: ignore[reportReturnType]
+def _rule_of(fact: Fact) -> int:
+    return cast("int", fact[1])
+
+
+def _values_in(state: State) -> Iterator[tuple[str, int]]:
+    """The axes whose values a state knows, with their indices."""
+    for fact in state:
+        if fact[0] == "value":
+            yield cast("tuple[str, int]", fact[1:])

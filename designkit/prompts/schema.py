@@ -31,9 +31,8 @@ def _pathed(value: Any) -> Any:
 
 
 def _grouped(value: Any) -> Any:
-    if isinstance(value, list) and value and all(isinstance(item, str) for item in cast("list[Any]", value)):
-        return [value]
-    return value
+    items = cast("list[Any]", value) if isinstance(value, list) else []
+    return [items] if items and all(isinstance(item, str) for item in items) else value
 
 
 def _filed(value: Any) -> Any:

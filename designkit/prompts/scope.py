@@ -7,8 +7,10 @@ variables, names that lead back to themselves, and nestings too large to count.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 from designkit.documents import Node, suggest
 from designkit.errors import Problem
@@ -55,6 +57,9 @@ BRAND_WORDS = ("brand.name", "brand.style", "brand.avoid")
 MAX_DEPTH = 60
 MAX_PARTS = 500_000
 MAX_PROBLEMS = 50
+
+
+AnyResult = TypeVar("AnyResult")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +166,10 @@ class Scope:
             self._written[axis.name] = axis
             self._axes.pop(axis.name, None)
         for name in self._written:
-            self._guarded(lambda name=name: self._axis(name))
+            self._guarded(partial(self._axis, name))
         for binding in self._bindings.values():
             if binding.is_once:
-                self._guarded(lambda binding=binding: self._once_axis(binding))
+                self._guarded(partial(self._once_axis, binding))
         axes = tuple(self._axes[name] for name in (*self._written, *self._once.values()) if name in self._axes)
         cycle = find_cycle({axis.name: _mentioned(axis) for axis in axes})
         if cycle and not self.problems:
@@ -179,8 +184,7 @@ class Scope:
         num_problems = len(self.problems)
         self._labels, self._num_choices, self._order, self._repeats = {*self._written}, 0, [], {}
         lines = {
-            text.key: self._guarded(lambda text=text: self._phrase(text.template.tree, self._bindings, text.place))
-            or EMPTY
+            text.key: self._guarded(partial(self._phrase, text.template.tree, self._bindings, text.place)) or EMPTY
             for text in written
         }
         lines.setdefault("negative", EMPTY)
@@ -517,11 +521,11 @@ class Scope:
         self._order.append(label)
         return label
 
-    def _guarded(self, work):  # pyright: ignore[reportMissingParameterType, reportUnknownParameterType]
+    def _guarded(self, work: Callable[[], AnyResult]) -> AnyResult | None:
         """The result of a look-up; None where it was given up."""
         depth, num_active = self._depth, len(self._active)
         try:
-            return work()  # pyright: ignore[reportUnknownVariableType]
+            return work()
         except _GiveUp:
             self._depth = depth
             del self._active[num_active:]

@@ -197,12 +197,7 @@ class Wildcards:
         items = collection.written
         if items is None:
             text = self._read(collection.path)
-            lines = enumerate((text or "").split("\n"), 1)
-            items = tuple(
-                (*reversed(read_weight(written.strip())), line)
-                for line, written in lines
-                if written.strip() and not re.match(r"\s*#(\s|$)", written)
-            )
+            items = tuple(_text_lines(text or ""))
             if not items and text is not None:
                 self._report(str(collection.path), None, "wildcard-value", "the list is empty", "write a value a line")
         if len(items) > MAX_VALUES:
@@ -222,6 +217,14 @@ class Wildcards:
 
     def _report(self, file: str, line: int | None, code: str, message: str, fix: str) -> None:
         self.problems.append(Problem(code=code, message=message, file=file, line=line, fix=fix))
+
+
+def _text_lines(text: str) -> Iterator[tuple[str, float | None, int | None]]:
+    """The values of a text file, each with its weight and line."""
+    for line, written in enumerate(text.split("\n"), 1):
+        if written.strip() and not re.match(r"\s*#(\s|$)", written):
+            weight, value = read_weight(written.strip())
+            yield value, weight, line
 
 
 def _parse_json(text: str, *, name: str) -> Node:

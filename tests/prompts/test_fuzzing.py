@@ -1,4 +1,4 @@
-"""Hostile prompt files are counted or refused, in time and in little memory; `fuzzing.py` tries as many as are wanted."""
+"""Hostile prompt files are counted or refused, in time and little memory; `fuzzing.py` tries as many as are wanted."""
 
 from __future__ import annotations
 
