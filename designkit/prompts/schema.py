@@ -31,8 +31,8 @@ def _pathed(value: Any) -> Any:
 
 
 def _grouped(value: Any) -> Any:
-    items = cast("list[Any]", value) if isinstance(value, list) else []
-    return [items] if items and all(isinstance(item, str) for item in items) else value
+    items: Any = cast("list[Any]", value) if isinstance(value, list) else []
+    return [items] if items and all(isinstance(item, str) for item in items) else cast("Any", value)
 
 
 def _filed(value: Any) -> Any:
