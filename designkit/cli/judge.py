@@ -78,8 +78,9 @@ def evaluate(
     from designkit.models.device import free_cores  # before torch: it decides how idle threads wait
 
     with MeasureCache() as cache:
-        if cache.warning:
-            note(f"warning: {cache.warning}")
+        warning = cache.warning
+        if warning:
+            note(f"warning: {warning}")
         evaluation = Evaluation(
             wanted,
             extractors=_open_extractors(extractors or ()),
@@ -89,15 +90,19 @@ def evaluate(
             threads=free_cores(),
         )
         _run(evaluation)
+        if cache.warning != warning:
+            note(f"warning: {cache.warning}")
     note("comparing ..." if others else "summing up ...")
     report = evaluation.report()
+    if not as_json:
+        # First of all: a folder that cannot be written to must not cost the results.
+        for line in report_lines(report):
+            say(line)
     path = write_report(pictures, report)
     page = _show_on_page(pictures) if wanted.is_run else None
     if as_json:
         say_json({**report, "metrics": str(path), "page": str(page) if page else None, "errors": []})
     else:
-        for line in report_lines(report):
-            say(line)
         say(f"  numbers        {path}")
         if page:
             say(f"  page           {page}")
@@ -122,14 +127,12 @@ def _open_extractors(names: Sequence[str]) -> list[Extractor]:
     from designkit.evaluation.report import default_extractors, open_extractor
 
     note("opening the extractors ...")
-    opened = default_extractors()
-    for name in names:
-        extractor = open_extractor(name)
-        if extractor.name not in {each.name for each in opened}:
-            licence = f", licence {extractor.licence}" if extractor.licence else ""
-            note(f"{extractor.name}: {extractor.resize}{licence}")
-            opened.append(extractor)
-    return opened
+    # Those asked for come first: what is wrong with them is told at once.
+    asked_for = [open_extractor(name) for name in names]
+    for extractor in asked_for:
+        licence = f", licence {extractor.licence}" if extractor.licence else ""
+        note(f"{extractor.name}: {extractor.resize}{licence}")
+    return list({each.name: each for each in (*default_extractors(), *asked_for)}.values())
 
 
 def _run(evaluation: Evaluation) -> None:
