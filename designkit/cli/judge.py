@@ -106,7 +106,7 @@ def evaluate(
         say(f"  numbers        {path}")
         if page:
             say(f"  page           {page}")
-    if report["broken"] or (report["reference"] or {}).get("broken"):
+    if _broken(report):
         raise typer.Exit(ImagesFailed.exit_code)
 
 
@@ -235,8 +235,14 @@ def _warning_lines(report: dict[str, Any]) -> Iterator[str]:
             yield f"    {file}"
 
 
+def _broken(report: dict[str, Any]) -> list[dict[str, str]]:
+    """Pictures of either set that could not be read."""
+    reference: dict[str, Any] = report["reference"] or {"broken": []}
+    return [*report["broken"], *reference["broken"]]
+
+
 def _broken_lines(report: dict[str, Any]) -> Iterator[str]:
-    broken = [*report["broken"], *((report["reference"] or {}).get("broken", []))]
+    broken = _broken(report)
     for each in broken[:MAX_LISTED]:
         yield f"  left out: {each['file']}: {each['reason']}"
     if len(broken) > MAX_LISTED:

@@ -1,3 +1,4 @@
+# pyright: basic
 """The pictures to be measured: those of a run, or all that lie in a folder."""
 
 from __future__ import annotations

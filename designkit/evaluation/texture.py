@@ -89,10 +89,10 @@ def gabor_energies(grey: Array) -> Array:
 
     margin = min(24, min(grey.shape) - 1)
     mirrored = np.pad(grey, margin, mode="reflect")
-    spectrum = fft2(mirrored)
+    spectrum = np.asarray(fft2(mirrored))
     area = (slice(margin, -margin), slice(margin, -margin))
     transfers = _gabor_transfers(mirrored.shape)
-    return np.asarray([np.abs(ifft2(spectrum * transfer)[area]).mean() for transfer in transfers])
+    return np.asarray([np.abs(np.asarray(ifft2(spectrum * transfer))[area]).mean() for transfer in transfers])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,10 +132,10 @@ def _gabor_transfers(shape: tuple[int, int]) -> tuple[Array, ...]:
     transfers: list[Array] = []
     for frequency in GABOR_FREQUENCIES:
         for orientation in range(GABOR_ORIENTATIONS):
-            kernel = gabor_kernel(frequency, theta=np.pi * orientation / GABOR_ORIENTATIONS)
+            kernel = gabor_kernel(frequency, theta=np.pi * orientation / GABOR_ORIENTATIONS)  # pyright: ignore[reportArgumentType]
             kernel = kernel - kernel.mean()
             placed = np.zeros(shape, np.complex128)
             height, width = (min(side, limit) for side, limit in zip(kernel.shape, shape, strict=True))
             placed[:height, :width] = kernel[:height, :width]
-            transfers.append(fft2(np.roll(placed, (-(height // 2), -(width // 2)), axis=(0, 1))))
+            transfers.append(np.asarray(fft2(np.roll(placed, (-(height // 2), -(width // 2)), axis=(0, 1)))))
     return tuple(transfers)
