@@ -51,7 +51,7 @@ def _bar() -> Generator[Callable[[StageReport], None]]:
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         TaskProgressColumn(),
-        TextColumn("{task.fields[left]} left", markup=False),
+        TextColumn("{task.fields[left]}", markup=False),
         TextColumn("{task.fields[measured]}", markup=False),
     )
     with Progress(*columns, console=Console(stderr=True), refresh_per_second=4) as progress:
@@ -61,10 +61,11 @@ def _bar() -> Generator[Callable[[StageReport], None]]:
             report = step.report
             for text in report.notes:
                 progress.console.print(f"{step.stage}: {text}", markup=False, highlight=False)
-            fields = {"left": duration(report.seconds_left), "measured": _measured(report)}
+            left = f"{duration(report.seconds_left)} left" if report.progress < 1 else "done"
+            measured = _measured(report)
             if step.stage not in bars:
-                bars[step.stage] = progress.add_task(step.stage, total=1.0, **fields)
-            progress.update(bars[step.stage], completed=report.progress, **fields)
+                bars[step.stage] = progress.add_task(step.stage, total=1.0, left=left, measured=measured)
+            progress.update(bars[step.stage], completed=report.progress, left=left, measured=measured)
 
         yield show
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -118,6 +118,15 @@ class DiffusionRecipe(Strict):
     denoiser: DenoiserRecipe
 
 
+class DetectorRecipe(Strict):
+    """The detector that judges pictures of flat design (`designkit evaluate --bench design`)."""
+
+    kind: Literal["detector"]
+    name: str
+    seed: int = 11
+    training: Schedule
+
+
 def read_recipe(path: Path, overrides: Sequence[str] = (), *, model: type[AnyRecipe] = DiffusionRecipe) -> AnyRecipe:
     """The recipe in a YAML file, with `key=value` overrides (dotted key, YAML value) laid over it.
 
@@ -168,7 +177,7 @@ def _checked(model: type[AnyRecipe], document: Node, overrides: Sequence[str]) -
 def _plain(value: Any) -> Any:
     """What YAML writes as the documents here are read: infinity is a word, not YAML's own sign for it."""
     if isinstance(value, dict):
-        return {key: _plain(below) for key, below in value.items()}
+        return {key: _plain(below) for key, below in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):
-        return [_plain(below) for below in value]
+        return [_plain(below) for below in cast("list[Any]", value)]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value

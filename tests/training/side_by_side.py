@@ -22,7 +22,7 @@ def main(out: Path) -> None:
     rank = PartialState(cpu=True).process_index
     task = GameTask(has_batch_statistics=False)
     if rank == 1:  # One process has other first weights and less memory: all learn alike nevertheless.
-        task.module.generator[0].weight.data.zero_()
+        next(task.module.generator.parameters()).data.zero_()
         task.runs_out_above = 2
     reports = list(train(task, PLAN, out / "game"))
     write_weights(task.module, out / f"game-{rank}.safetensors")

@@ -105,7 +105,7 @@ class GameTask:
 
     def look(self) -> Look | None:
         assert not self.module.training
-        level = int(self.module.generator[-1].bias.sigmoid().mean() * 255)
+        level = int(list(self.module.generator.parameters())[-1].sigmoid().mean() * 255)
         return Look(picture=Image.new("RGB", (8, 8), (level, 0, 0)), metrics={"level": level})
 
     def _check(self, batch: dict[str, Any]) -> None:
