@@ -166,11 +166,9 @@ class GanGenerator:
             drawn = self._pixels(styles)
             # Where a picture is at the end of its range, a model that goes beyond draws just that.
             drawn = torch.where((drawn.abs() > 1) & (drawn * target > 0.99), target, drawn)
-            error = sum(
-                F.mse_loss(F.avg_pool2d(drawn, side), F.avg_pool2d(target, side))
-                for side in (1, 2, 4, 8)
-                if min(target.shape[2:]) >= side
-            )
+            sides = [side for side in (1, 2, 4, 8) if min(target.shape[2:]) >= side]
+            errors = [F.mse_loss(F.avg_pool2d(drawn, side), F.avg_pool2d(target, side)) for side in sides]
+            error = torch.stack(errors).sum()
             if (now := float(error.detach())) < best_error:
                 best, best_error = styles.detach().clone(), now
             optimizer.zero_grad()

@@ -6,7 +6,7 @@ arXiv 2501.05441). Onto `r3` the options of StyleGAN can be switched: a mapping 
 block, truncation and style mixing; switched off, it is exactly the plain network.
 """
 
-# pyright: basic
+# pyright: basic, reportArgumentType=false, reportGeneralTypeIssues=false
 from __future__ import annotations
 
 import math

@@ -19,6 +19,10 @@ class VirtualBatchNorm(nn.Module):
     their gradients, so that training sees the dependence), and it is normalised by them.
     """
 
+    mean: Tensor
+    mean_square: Tensor
+    reference_size: Tensor
+
     def __init__(self, num_channels: int, epsilon: float = 1e-5) -> None:
         super().__init__()
         self.epsilon = epsilon
@@ -42,8 +46,8 @@ class VirtualBatchNorm(nn.Module):
             mean, mean_square = mean[None], mean_square[None]
         else:
             # The kept statistics carry gradients in training only, where they have just been collected.
-            use_fresh = self.training and self._fresh is not None and torch.is_grad_enabled()
-            kept_mean, kept_square = self._fresh if use_fresh else (self.mean, self.mean_square)
+            fresh = self._fresh if self.training and torch.is_grad_enabled() else None
+            kept_mean, kept_square = fresh or (self.mean, self.mean_square)
             share = 1 / (self.reference_size + 1)
             mean = share * x.mean(dim=(2, 3)) + (1 - share) * kept_mean
             mean_square = share * x.square().mean(dim=(2, 3)) + (1 - share) * kept_square

@@ -87,11 +87,11 @@ class GanGame(Strict):
     discriminator_steps: int = Field(default=1, gt=0, description="discriminator updates a generator update")
     discriminator_rate: float = Field(default=1.0, gt=0, description="its learning rate over the generator's")
     style_mixing: float = Field(default=0.0, ge=0, le=1, description="share of pictures drawn from two latents")
-    mismatch: float = Field(
-        default=0.0,
-        ge=0,
-        description="weight of telling real pictures with another's caption from those with their own",
-    )
+    mismatch: float | None = Field(
+        default=None, ge=0,
+        description="weight of telling real pictures with another's caption from those with their own (Reed et al., "
+        "arXiv 1605.05396); 0.5 with captions and 0 otherwise, unless given",
+    )  # fmt: skip
     augment: Literal["none", "diffaugment", "adaptive"] = "none"
     operations: tuple[Operation, ...] = Field(
         default=("shift", "scale", "cutout"),
@@ -141,7 +141,7 @@ class GanRecipe(Strict):
 def gan_preset(folder: str, num_pictures: int, *, side_px: int, name: str) -> GanRecipe:
     """The best settings known for a folder of so many pictures; the reasons are in GAN.md beside this file."""
     is_small = num_pictures < 1_500
-    gamma = 0.5 * (side_px / 32) ** 2
+    gamma = max(0.1, 0.5 * (side_px / 32) ** 2)
     return GanRecipe(
         kind="gan", name=name,
         data=GanData(folder=folder, side_px=side_px),

@@ -14,10 +14,11 @@ from safetensors.torch import load_file
 from designkit.errors import InputRefused
 from designkit.generators import open_generator
 from designkit.generators.catalog import find_card
-from designkit.models.gan import GanConfig
+from designkit.models.gan import GanConfig, default_widths
 from designkit.training.adversarial import LOSSES
 from designkit.training.collapse import check_health, coverage, warnings_of
-from designkit.training.gan_recipe import GanData, GanGame, GanNetwork, GanRecipe
+from designkit.training.config import change_recipe
+from designkit.training.gan_recipe import GanData, GanGame, GanNetwork, GanRecipe, gan_preset
 from designkit.training.recipes.gan import GanTask, build_task, train_gan
 from designkit.training.samples import Samples, class_conditions, mixture, points
 from tests.generators.requests import ask
@@ -219,6 +220,23 @@ def test_held_out_samples_are_never_learned_from():
     assert torch.equal(held_out.conditions[:, 0].argmax(1).float(), held_out.values[:, 0] % 4)  # type: ignore[index]
 
 
-def test_the_defaults_of_every_section_are_documented():
+@pytest.mark.parametrize("side_px", [8, 16, 28, 32, 64])
+@pytest.mark.parametrize("num_pictures", [20, 100, 500, 5000])
+def test_the_preset_of_every_number_and_side_of_pictures_can_be_built(num_pictures: int, side_px: int):
+    plan = gan_preset("pictures", num_pictures, side_px=side_px, name="mine")
+    assert read_back(plan) == plan
+    assert not {"flip", "brightness", "contrast", "saturation"} & set(plan.game.operations)
+    assert plan.game.augment == ("adaptive" if num_pictures <= 500 else "none")
+    config = GanConfig(shape=(3, side_px, side_px), widths=default_widths(side_px))
+    assert list(config.problems()) == []
+
+
+def read_back(plan: GanRecipe) -> GanRecipe:
+    return change_recipe(plan, ["seed=0"])
+
+
+def test_every_key_of_a_recipe_that_is_not_plain_says_what_it_is():
+    plain = {"kind", "name", "seed", "data", "network", "game", "training", "backbone", "latent_dim", "loss", "colour"}
+    plain |= {"augment", "blocks_per_stage", "discriminator_normalisation"}
     for model in (GanData, GanNetwork, GanGame, GanRecipe):
-        assert model.__doc__
+        assert [name for name, field in model.model_fields.items() if not field.description and name not in plain] == []

@@ -23,7 +23,7 @@ from designkit.generators.gan import native_stride
 from designkit.generators.native import CONFIG, README, WEIGHTS, NativeConfig
 from designkit.generators.starter_parts import LatentCodec, part_fingerprint
 from designkit.models.augment import AdaptiveProbability, augment
-from designkit.models.gan import Discriminator, GanConfig, GeneratorNetwork, default_widths, draw_mixing
+from designkit.models.gan import Condition, Discriminator, GanConfig, GeneratorNetwork, default_widths, draw_mixing
 from designkit.models.normalisation import batch_norms
 from designkit.training.adversarial import (
     clip_weights,
@@ -303,7 +303,10 @@ def build_task(recipe: GanRecipe, out: Path) -> GanTask:
     if len(learned) < 2:
         message = f"{len(learned)} samples are too few to learn from"
         raise InputRefused(Problem(code="too-few-pictures", message=message))
-    return GanTask(config, recipe.game, learned, held_out, seed=recipe.seed, codec=codec)
+    game = recipe.game
+    if game.mismatch is None:
+        game = game.model_copy(update={"mismatch": 0.5 if condition == "text" else 0.0})
+    return GanTask(config, game, learned, held_out, seed=recipe.seed, codec=codec)
 
 
 def export_gan(task: GanTask, recipe: GanRecipe, out: Path) -> None:
@@ -318,7 +321,7 @@ def export_gan(task: GanTask, recipe: GanRecipe, out: Path) -> None:
     height, width = config.shape[1:] if config.is_picture else (1, 1)
     facts = NativeConfig(
         family="gan", network=config.to_json(), native_sizes=(Size(width=width * stride, height=height * stride),),
-        reads={"none": "nothing", "classes": "classes", "text": "text"}[config.condition],
+        reads="nothing" if config.condition == "none" else config.condition,
         classes=task.samples.classes if config.condition == "classes" else (), licence=recipe.licence,
         starter_parts=parts, settings={"truncation": recipe.truncation},
     )  # fmt: skip
@@ -340,9 +343,10 @@ def export_gan(task: GanTask, recipe: GanRecipe, out: Path) -> None:
     write_durably(out / CONFIG, json.dumps(facts.to_json(), indent=2).encode() + b"\n")
 
 
-def _samples(recipe: GanRecipe, cache: Path) -> tuple[str, Samples, Samples, LatentCodec | None]:
+def _samples(recipe: GanRecipe, cache: Path) -> tuple[Condition, Samples, Samples, LatentCodec | None]:
     """What condition there is, the samples to learn from and those held out, and the codec of latents."""
     data = recipe.data
+    made: Condition = "none"
     codec = LatentCodec() if data.space == "latents" else None
     if data.source == "pictures":
         assert data.folder is not None
@@ -355,19 +359,20 @@ def _samples(recipe: GanRecipe, cache: Path) -> tuple[str, Samples, Samples, Lat
         learned, held_out = from_pictures(pictures, condition)
         if codec is not None:
             learned, held_out = as_latents(learned, codec), as_latents(held_out, codec)
-        return {"captions": "text"}.get(condition, condition), learned, held_out, codec
+        kinds: dict[str, Condition] = {"classes": "classes", "captions": "text"}
+        return kinds.get(condition, "none"), learned, held_out, codec
     if data.source == "digits":
         samples = digits()
-        condition = "none" if data.condition in ("auto", "none") else "classes"
-        if condition == "none":
+        made = "none" if data.condition in ("auto", "none") else "classes"
+        if made == "none":
             samples = Samples(values=samples.values)
     elif data.source == "scenes":
-        condition = "none" if data.condition in ("auto", "none") else "text"
-        samples = _made_scenes(recipe, condition, codec, cache)
+        made = "none" if data.condition in ("auto", "none") else "text"
+        samples = _made_scenes(recipe, made, codec, cache)
     else:
-        samples, condition = points(data.source, data.count, seed=recipe.seed), "none"
+        samples = points(data.source, data.count, seed=recipe.seed)
     learned, held_out = samples.split(data.held_out, seed=recipe.seed, at_least=MIN_HELD_OUT)
-    return condition, learned, held_out, codec
+    return made, learned, held_out, codec
 
 
 def _made_scenes(recipe: GanRecipe, condition: str, codec: LatentCodec | None, cache: Path) -> Samples:
