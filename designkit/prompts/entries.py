@@ -322,8 +322,11 @@ class _Reader:
                 if isinstance(item.value, str):
                     written.append(self.text(f"sizes.{number}", item, item.value))
         scope = self.scope(own, written)
-        texts = scope.texts(written)
-        axes = self.axes(scope, own)
+        texts, axes = scope.texts(written), self.axes(scope, own)
+        if _depends(texts, axes, {axis.name for axis in own}):
+            # Which list a wildcard means depends on a column, so that no other row can share it.
+            scope = self.new_scope(own, written)
+            texts, axes = scope.texts(written), self.axes(scope, own)
         self.check_name(written, texts)
         sizes = (
             ()
@@ -357,14 +360,16 @@ class _Reader:
     def scope(self, own: tuple[WrittenAxis, ...], written: Sequence[WrittenText]) -> Scope:
         """What the names in a row's texts mean; rows that share it read their wildcards and axes once."""
         variables = tuple(text.template.source for text in written if any(text.template.tree.assignments()))
-        # Where the name of a wildcard depends on a column, so does what it means.
-        looks_up = any(re.search(r"__[^\n]*[{$]", text.template.source) for text in written)
-        is_own = own and (looks_up or any(not value.template.tree.is_text() for axis in own for value in axis.values))
-        key = (tuple(axis.name for axis in own), variables, own if is_own else None)
+        if any(not value.template.tree.is_text() for axis in own for value in axis.values):
+            return self.new_scope(own, written)
+        key = (tuple(axis.name for axis in own), variables)
         if key not in self.scopes:
-            axes = (*self.written_axes, *own)
-            self.scopes[key] = Scope(axes, written, brand_words=self.brand_words, wildcards=self.wildcards)
+            self.scopes[key] = self.new_scope(own, written)
         return self.scopes[key]
+
+    def new_scope(self, own: tuple[WrittenAxis, ...], written: Sequence[WrittenText]) -> Scope:
+        """What the names in one row's texts mean."""
+        return Scope((*self.written_axes, *own), written, brand_words=self.brand_words, wildcards=self.wildcards)
 
     def axes(self, scope: Scope, own: tuple[WrittenAxis, ...]) -> tuple[Axis, ...]:
         """The axes of a row: those of the file, its columns, and its variables that are chosen once."""
@@ -611,6 +616,15 @@ def _items(node: Node | None) -> tuple[Node, ...]:
 def _is_text(value: Any) -> bool:
     values = cast("list[object]", value) if isinstance(value, list) else [value]
     return all(isinstance(item, str) for item in values)
+
+
+def _depends(texts: Texts, axes: Sequence[Axis], names: set[str]) -> bool:
+    """Whether the shape of texts or values depends on some of the axes."""
+    if not names:
+        return False
+    switches = {name for line in texts.lines.values() for name in line.switches}
+    given = {name for axis in axes for value in axis.values for name, _ in value.given}
+    return not names.isdisjoint(switches | given)
 
 
 def _all_texts(line: Line, axes: Mapping[str, Axis], limit: int) -> Iterator[str]:

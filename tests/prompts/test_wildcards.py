@@ -99,6 +99,15 @@ def test_a_list_that_depends_on_a_variable_may_be_chosen_from_once(tmp_path: Pat
     assert made(path) == ["golf of vw: golf", "x1 of bmw: x1"]
 
 
+def test_a_list_may_depend_on_a_column_of_a_table(tmp_path: Path):
+    write(tmp_path, "x", cars__vw_txt="golf\n", cars__bmw_txt="x1\n", any_txt="a __cars/{car}__\n")
+    path = tmp_path / "rows.csv"
+    path.write_text(
+        "prompt,car\n__any__ by {car},vw\n__any__ by {car},bmw\n${t=!__any__}${t},bmw\n${t=!__any__}${t},vw\n"
+    )
+    assert made(path) == ["a golf by vw", "a x1 by bmw", "a x1", "a golf"]
+
+
 def test_an_axis_may_be_a_list(tmp_path: Path):
     path = write(tmp_path, "{tone}", "axes: {tone: __tones__}\n", tones_txt="dark\nlight\n")
     (file,) = read_prompts([str(path)])
