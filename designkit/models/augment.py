@@ -28,7 +28,7 @@ CUTOUT_SIDE = 0.5  # of a side
 _WINDOW = 8  # updates
 
 MAX_PROBABILITY = 0.8
-"""Above this adaptive augmentation leaks into the pictures that are generated (arXiv 2006.06676, figure 4)."""
+"""Above this adaptive augmentation leaks into the pictures that are generated (arXiv 2006.06676)."""
 
 
 def augment(

@@ -80,7 +80,7 @@ def one_centred_penalty(critic: Critic, real: Tensor, fake: Tensor, rng: torch.G
 def lecam_penalty(real: Tensor, fake: Tensor, real_anchor: Tensor, fake_anchor: Tensor) -> Tensor:
     """Distance of the logits to the other side's moving average: (real - fake_anchor)^2 + (fake - real_anchor)^2.
 
-    Tseng et al., arXiv 2104.03310, equation 8, without the weight lambda. Anchors are moving averages of the
+    Tseng et al., arXiv 2104.03310, without the weight lambda. Anchors are moving averages of the
     logits on real and on generated samples.
     """
     return (real.float() - fake_anchor).square().mean() + (fake.float() - real_anchor).square().mean()

@@ -40,7 +40,7 @@ def features(samples: Tensor) -> Tensor:
 def coverage(real: Tensor, other: Tensor, *, nearest: int = _NEAREST) -> float:
     """Share of real samples whose ball to their `nearest`-th neighbour holds one of the others, all [N, D] features.
 
-    Naeem et al., arXiv 2002.09797, equation 9.
+    Naeem et al., arXiv 2002.09797, section 3.
     """
     nearest = min(nearest, len(real) - 1)
     radii = torch.cdist(real, real).kthvalue(nearest + 1, dim=1).values  # the nearest of all is the sample itself

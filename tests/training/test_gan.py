@@ -17,9 +17,10 @@ from designkit.generators.catalog import find_card
 from designkit.models.gan import GanConfig, default_widths
 from designkit.training.adversarial import LOSSES
 from designkit.training.collapse import check_health, coverage, warnings_of
-from designkit.training.config import change_recipe
-from designkit.training.gan_recipe import GanData, GanGame, GanNetwork, GanRecipe, gan_preset
+from designkit.training.config import change_recipe, read_recipe
+from designkit.training.gan_recipe import GanGame, GanNetwork, GanRecipe, gan_preset
 from designkit.training.recipes.gan import GanTask, build_task, train_gan
+from designkit.training.sample_data import SampleData
 from designkit.training.samples import Samples, class_conditions, mixture, points
 from tests.generators.requests import ask
 
@@ -238,5 +239,18 @@ def read_back(plan: GanRecipe) -> GanRecipe:
 def test_every_key_of_a_recipe_that_is_not_plain_says_what_it_is():
     plain = {"kind", "name", "seed", "data", "network", "game", "training", "backbone", "latent_dim", "loss", "colour"}
     plain |= {"augment", "blocks_per_stage", "discriminator_normalisation"}
-    for model in (GanData, GanNetwork, GanGame, GanRecipe):
+    for model in (SampleData, GanNetwork, GanGame, GanRecipe):
         assert [name for name, field in model.model_fields.items() if not field.description and name not in plain] == []
+
+
+RECIPES = sorted(
+    path for path in (Path(__file__).parents[2] / "prompts" / "train").glob("*.yaml") if "kind: gan" in path.read_text()
+)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_gan_recipe_that_ships_is_one_and_says_how_it_is_run(path: Path):
+    plan = read_recipe(path, model=GanRecipe)
+    assert plan.name == path.stem
+    assert f"designkit train gan prompts/train/{path.name}" in path.read_text()
+    assert plan.game.operations == ("shift", "scale", "cutout")
