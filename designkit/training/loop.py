@@ -67,10 +67,10 @@ NUM_LOOKS = 10
 class Phase:
     """One update within a step: what is minimised, and which weights learn by it.
 
-    `loss(batch)` returns the mean loss over the batch's rows and what else it measured, {name: number}. `groups` are
-    as torch.optim.AdamW takes them, each with its own `lr` and, if wanted, `betas` and `weight_decay`; phases of one
-    name share one optimizer. `averaged` says whether these weights are delivered, and looked at, as their moving
-    average.
+    `loss(batch)` returns the mean loss over the rows and what else it measured, {name: number or 0-d tensor} (tensors
+    keep a compiled loss whole). `groups` are as torch.optim.AdamW takes them, each with its own `lr` and, if wanted,
+    `betas` and `weight_decay`; phases of one name share one optimizer. `averaged` says whether these weights are
+    delivered, and looked at, as their moving average.
     """
 
     loss: Callable[[Any], tuple[torch.Tensor, dict[str, Any]]]
