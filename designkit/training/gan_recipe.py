@@ -7,47 +7,11 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from designkit.training.config import Schedule, Strict
+from designkit.training.sample_data import SampleData
 
 Loss = Literal["minimax", "non-saturating", "lsgan", "wgan", "wgan-gp", "hinge", "relativistic"]
 Normalisation = Literal["none", "batch", "virtual", "spectral"]
 Operation = Literal["shift", "scale", "cutout", "flip", "rotate", "brightness", "contrast", "saturation"]
-
-
-class GanData(Strict):
-    """Where the samples come from."""
-
-    source: Literal["pictures", "digits", "scenes", "two-gaussians", "ring", "grid"] = Field(
-        default="pictures",
-        description="pictures of `folder`; scikit-learn's handwritten digits; rendered design scenes; or points: "
-        "two Gaussians, eight on a ring, twenty-five on a grid",
-    )
-    folder: str | None = Field(default=None, description="the pictures' folder; relative to where designkit is run")
-    side_px: int | None = Field(
-        default=None,
-        ge=8,
-        le=256,
-        description="side of the square that pictures are cut to; chosen by their size unless given",
-    )
-    colour: Literal["auto", "rgb", "grey", "rgba"] = "auto"
-    condition: Literal["auto", "none", "classes", "captions"] = Field(
-        default="auto", description="classes: folders of `folder`; captions: its metadata.jsonl or .txt files"
-    )
-    count: int = Field(default=10_000, gt=0, description="how many scenes or points are made")
-    simple_share: float = Field(default=0.0, ge=0, le=1, description="share of scenes with one thing on plain ground")
-    num_captions: int = Field(default=4, gt=0, description="captions a scene; one is drawn at each visit")
-    space: Literal["pixels", "latents"] = Field(
-        default="pixels",
-        description="latents: learn the starter's autoencoder's latents, an eighth of the pictures' side",
-    )
-    held_out: float = Field(
-        default=0.1, ge=0, le=0.5, description="share that is not learned from, to see collapse and memorising by"
-    )
-
-    @model_validator(mode="after")
-    def _folder_of_pictures(self) -> GanData:
-        if (self.source == "pictures") != (self.folder is not None):
-            raise ValueError("source pictures needs a folder, and no other source takes one")
-        return self
 
 
 class GanNetwork(Strict):
@@ -115,7 +79,7 @@ class GanRecipe(Strict):
     )
     half: bool = Field(default=False, description="store half-precision weights, half the size; fp32 computes")
     truncation: float = Field(default=1.0, ge=0, le=1, description="how far from the mean style pictures are drawn")
-    data: GanData
+    data: SampleData
     network: GanNetwork = GanNetwork()
     game: GanGame = GanGame()
     training: Schedule
@@ -144,7 +108,7 @@ def gan_preset(folder: str, num_pictures: int, *, side_px: int, name: str) -> Ga
     gamma = max(0.1, 0.5 * (side_px / 32) ** 2)
     return GanRecipe(
         kind="gan", name=name,
-        data=GanData(folder=folder, side_px=side_px),
+        data=SampleData(folder=folder, side_px=side_px),
         game=GanGame(
             loss="relativistic", r1=gamma, r2=gamma, penalty_every=4,
             augment="adaptive" if is_small else "none", adaptive_images=max(5_000, 50 * num_pictures),

@@ -19,9 +19,10 @@ import torch
 from sklearn.mixture import GaussianMixture
 
 from designkit.training.config import Schedule
-from designkit.training.gan_recipe import GanData, GanGame, GanNetwork, GanRecipe
+from designkit.training.gan_recipe import GanGame, GanNetwork, GanRecipe
 from designkit.training.loop import train
 from designkit.training.recipes.gan import build_task
+from designkit.training.sample_data import SampleData
 from designkit.training.samples import mixture, points
 
 NUM_SAMPLES = 5000
@@ -53,7 +54,7 @@ def gan(kind: Any, game: dict[str, Any], *, steps: int, seed: int) -> tuple[int,
         cooldown=0.5, gradient_clip=float("inf"), ema_decay=0.99, precision="fp32", checkpoint_minutes=60,
     )  # fmt: skip
     plan = GanRecipe(
-        kind="gan", name="modes", seed=seed, data=GanData(source=kind, count=10_000), game=GanGame(**game),
+        kind="gan", name="modes", seed=seed, data=SampleData(source=kind, count=10_000), game=GanGame(**game),
         network=GanNetwork(backbone="mlp", latent_dim=16, widths=(128, 128, 128)), training=schedule,
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:

@@ -18,7 +18,7 @@ from designkit.batch.plan import make_plan, read_prompts
 from designkit.errors import ModelRefused
 from designkit.generators import open_generator
 from designkit.generators.catalog import find_card
-from designkit.generators.gan import slerp
+from designkit.generators.latents import slerp
 from designkit.generators.native import NativeConfig, find_class
 from designkit.models.gan import GanConfig, GeneratorNetwork
 from designkit.values import Size

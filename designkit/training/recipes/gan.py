@@ -4,26 +4,19 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
-import shutil
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from designkit.errors import InputRefused, Problem
-from designkit.files import write_durably
-from designkit.generators.catalog import STARTER_FOLDER
-from designkit.generators.gan import native_stride
-from designkit.generators.native import CONFIG, README, WEIGHTS, NativeConfig
-from designkit.generators.starter_parts import LatentCodec, part_fingerprint
+from designkit.generators.native import NativeConfig
+from designkit.generators.starter_parts import LatentCodec
 from designkit.models.augment import AdaptiveProbability, augment
-from designkit.models.gan import Condition, Discriminator, GanConfig, GeneratorNetwork, default_widths, draw_mixing
+from designkit.models.gan import Discriminator, GanConfig, GeneratorNetwork, default_widths, draw_mixing
 from designkit.models.normalisation import batch_norms
 from designkit.training.adversarial import (
     clip_weights,
@@ -35,16 +28,15 @@ from designkit.training.adversarial import (
 )
 from designkit.training.collapse import MIN_HELD_OUT, check_health, warnings_of
 from designkit.training.config import Schedule
-from designkit.training.data import open_pictures
+from designkit.training.delivery import native_size, parts_used, write_model
 from designkit.training.gan_recipe import GanGame, GanRecipe
+from designkit.training.gathering import gather
 from designkit.training.loop import Look, Phase, StageReport, stage, train
 from designkit.training.previews import picture_grid, scatter_plot
 from designkit.training.processes import state
-from designkit.training.samples import Samples, as_latents, digits, from_pictures, points, scenes
+from designkit.training.samples import Samples
 from designkit.training.splits import order
-from designkit.values import Size
 
-_SAMPLES_VERSION = 1  # of what is kept of made samples; raised when they would come out different
 _ANCHOR_SHARE = 0.01  # of a batch's logits in LeCam's moving averages
 _NUM_SHOWN = 36
 
@@ -283,7 +275,7 @@ def train_gan(recipe: GanRecipe, out: Path, *, threads: int = 1) -> Generator[St
 
 def build_task(recipe: GanRecipe, out: Path) -> GanTask:
     """Samples and networks of a recipe; samples that take time to make are kept under `out`."""
-    condition, learned, held_out, codec = _samples(recipe, out / "cache")
+    condition, learned, held_out, codec = gather(recipe.data, seed=recipe.seed, cache=out / "cache")
     network = recipe.network
     shape = learned.shape
     widths = network.widths
@@ -312,95 +304,17 @@ def build_task(recipe: GanRecipe, out: Path) -> GanTask:
 def export_gan(task: GanTask, recipe: GanRecipe, out: Path) -> None:
     """Write config.json, model.safetensors, README.md and samples.png of a trained task to `out`."""
     config = task.config
-    stride = native_stride(task.codec is not None)
-    parts = {}
-    if config.condition == "text":
-        parts["text_encoder"] = part_fingerprint("text_encoder")
-    if task.codec is not None:
-        parts["vae"] = part_fingerprint("vae")
-    height, width = config.shape[1:] if config.is_picture else (1, 1)
     facts = NativeConfig(
-        family="gan", network=config.to_json(), native_sizes=(Size(width=width * stride, height=height * stride),),
+        family="gan", network=config.to_json(), native_sizes=(native_size(config.shape, task.codec),),
         reads="nothing" if config.condition == "none" else config.condition,
         classes=task.samples.classes if config.condition == "classes" else (), licence=recipe.licence,
-        starter_parts=parts, settings={"truncation": recipe.truncation},
+        starter_parts=parts_used(config.condition, task.codec), settings={"truncation": recipe.truncation},
     )  # fmt: skip
-    out.mkdir(parents=True, exist_ok=True)
-    if recipe.is_self_contained:
-        if "text_encoder" in parts:
-            for part in ("text_encoder", "tokenizer"):
-                shutil.copytree(STARTER_FOLDER / part, out / part, dirs_exist_ok=True)
-        if "vae" in parts:
-            shutil.copytree(STARTER_FOLDER / "vae", out / "vae", dirs_exist_ok=True)
     look = task.look()
-    if look.picture is not None:
-        look.picture.save(out / "samples.png")
-    dtype = torch.float16 if recipe.half else torch.float32
-    weights = {name: tensor.detach().cpu() for name, tensor in task.settled().state_dict().items()}
-    tensors = {name: (w.to(dtype) if w.is_floating_point() else w).contiguous() for name, w in weights.items()}
-    write_durably(out / WEIGHTS, save(tensors))
-    write_durably(out / README, _readme(task, recipe, look.metrics).encode())
-    write_durably(out / CONFIG, json.dumps(facts.to_json(), indent=2).encode() + b"\n")
-
-
-def _samples(recipe: GanRecipe, cache: Path) -> tuple[Condition, Samples, Samples, LatentCodec | None]:
-    """What condition there is, the samples to learn from and those held out, and the codec of latents."""
-    data = recipe.data
-    made: Condition = "none"
-    codec = LatentCodec() if data.space == "latents" else None
-    if data.source == "pictures":
-        assert data.folder is not None
-        pictures = open_pictures(
-            Path(data.folder), cache=cache, side_px=data.side_px or 64, colour=data.colour, held_out_share=data.held_out
-        )
-        condition = data.condition
-        if condition == "auto":
-            condition = "classes" if len(pictures.classes) > 1 else "captions" if all(pictures.captions) else "none"
-        learned, held_out = from_pictures(pictures, condition)
-        if codec is not None:
-            learned, held_out = as_latents(learned, codec), as_latents(held_out, codec)
-        kinds: dict[str, Condition] = {"classes": "classes", "captions": "text"}
-        return kinds.get(condition, "none"), learned, held_out, codec
-    if data.source == "digits":
-        samples = digits()
-        made = "none" if data.condition in ("auto", "none") else "classes"
-        if made == "none":
-            samples = Samples(values=samples.values)
-    elif data.source == "scenes":
-        made = "none" if data.condition in ("auto", "none") else "text"
-        samples = _made_scenes(recipe, made, codec, cache)
-    else:
-        samples = points(data.source, data.count, seed=recipe.seed)
-    learned, held_out = samples.split(data.held_out, seed=recipe.seed, at_least=MIN_HELD_OUT)
-    return made, learned, held_out, codec
-
-
-def _made_scenes(recipe: GanRecipe, condition: str, codec: LatentCodec | None, cache: Path) -> Samples:
-    """Rendered scenes of the recipe, as pictures or latents, made once and kept."""
-    data = recipe.data
-    key = hashlib.sha256(
-        f"{_SAMPLES_VERSION}/{recipe.seed}/{data.model_dump_json()}/{condition}/{codec and part_fingerprint('vae')}/"
-        f"{condition == 'text' and part_fingerprint('text_encoder')}".encode()
-    ).hexdigest()[:24]
-    file = cache / f"scenes-{key}.safetensors"
-    with state().main_process_first():
-        if not file.exists():
-            _write_scenes(recipe, condition, codec, file)
-    kept = load_file(file)
-    return Samples(values=kept["values"], conditions=kept.get("conditions"))
-
-
-def _write_scenes(recipe: GanRecipe, condition: str, codec: LatentCodec | None, file: Path) -> None:
-    data = recipe.data
-    samples = scenes(
-        data.count, side_px=data.side_px or (128 if codec else 64), seed=recipe.seed,
-        num_simple=round(data.count * data.simple_share),
-        num_captions=data.num_captions if condition == "text" else 0,
+    write_model(
+        out, facts, task.settled().state_dict(), readme=_readme(task, recipe, look.metrics), picture=look.picture,
+        half=recipe.half, is_self_contained=recipe.is_self_contained,
     )  # fmt: skip
-    samples = as_latents(samples, codec) if codec else samples
-    tensors = {"values": samples.values, "conditions": samples.conditions}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_durably(file, save({name: tensor for name, tensor in tensors.items() if tensor is not None}))
 
 
 def _widths(shape: tuple[int, ...]) -> tuple[int, ...]:
