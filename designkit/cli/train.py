@@ -63,12 +63,26 @@ def train_gan_command(data: Data, out: Out = None, overrides: Overrides = None, 
     _train("gan", data, out, overrides or (), as_json=as_json)
 
 
+@train_app.command("vae")
+def train_vae_command(data: Data, out: Out = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Train a variational autoencoder; the same command again goes on where it stopped."""
+    _train("vae", data, out, overrides or (), as_json=as_json)
+
+
 @train_app.command("diffusion")
 def train_diffusion_command(
     recipe: Recipe, out: Out = None, overrides: Overrides = None, as_json: AsJson = False
 ) -> None:
     """Train a small text-to-image model from nothing; the same command again goes on where it stopped."""
     _train("diffusion", recipe, out, overrides or (), as_json=as_json)
+
+
+@train_app.command("detector")
+def train_detector_command(
+    recipe: Recipe, out: Out = None, overrides: Overrides = None, as_json: AsJson = False
+) -> None:
+    """Train the detector that DesignBench judges with; the same command again goes on where it stopped."""
+    _train("detector", recipe, out, overrides or (), as_json=as_json)
 
 
 def _gan_recipe() -> type[Any]:
@@ -89,6 +103,24 @@ def _train_gan() -> Callable[..., Generator[StageReport]]:
     return train_gan
 
 
+def _vae_recipe() -> type[Any]:
+    from designkit.training.vae_recipe import VaeRecipe
+
+    return VaeRecipe
+
+
+def _vae_preset() -> Callable[..., Any]:
+    from designkit.training.vae_recipe import vae_preset
+
+    return vae_preset
+
+
+def _train_vae() -> Callable[..., Generator[StageReport]]:
+    from designkit.training.recipes.vae import train_vae
+
+    return train_vae
+
+
 def _diffusion_recipe() -> type[Any]:
     from designkit.training.config import DiffusionRecipe
 
@@ -101,9 +133,23 @@ def _train_diffusion() -> Callable[..., Generator[StageReport]]:
     return train_diffusion
 
 
+def _detector_recipe() -> type[Any]:
+    from designkit.training.config import DetectorRecipe
+
+    return DetectorRecipe
+
+
+def _train_detector() -> Callable[..., Generator[StageReport]]:
+    from designkit.training.recipes.detector import train_detector
+
+    return train_detector
+
+
 FAMILIES: dict[str, Family] = {
     "gan": Family(load_recipe=_gan_recipe, load_preset=_gan_preset, load_train=_train_gan),
+    "vae": Family(load_recipe=_vae_recipe, load_preset=_vae_preset, load_train=_train_vae),
     "diffusion": Family(load_recipe=_diffusion_recipe, load_preset=None, load_train=_train_diffusion),
+    "detector": Family(load_recipe=_detector_recipe, load_preset=None, load_train=_train_detector),
 }
 
 

@@ -1,6 +1,6 @@
 """Train the detector that judges pictures on rendered scenes, spoiled as a generator would spoil them.
 
-    python -m designkit.training.recipes.detector --out designkit/starter/detector.safetensors
+    designkit train detector prompts/train/detector.yaml
 
 Scenes show the training glyphs alone; the second glyph set is kept to see whether the detector has learned
 what a thing looks like, or one drawing of it.
@@ -9,28 +9,28 @@ what a thing looks like, or one drawing of it.
 # pyright: basic, reportPrivateImportUsage=false, reportArgumentType=false, reportAttributeAccessIssue=false
 from __future__ import annotations
 
-import argparse
 import random
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image, ImageFilter
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch.nn import functional
 
+from designkit.files import write_durably
 from designkit.models.detector import CELL_PX, Detector
 from designkit.starter.colours import COLOURS
-from designkit.starter.detector import TRAITS
+from designkit.starter.detector import TRAITS, WEIGHTS
 from designkit.starter.renderer import centres, render
 from designkit.starter.scenes import Scene, random_scene
 from designkit.starter.subjects import SUBJECTS
-from designkit.training.config import Schedule
-from designkit.training.loop import Phase, train
+from designkit.training.config import DetectorRecipe, Schedule
+from designkit.training.loop import Phase, StageReport, stage, train
 from designkit.training.recipes.autoencoder import CROP, pictures_to_tensor
 
-SCHEDULE = Schedule(steps=3000, batch_size=32, learning_rate=1.5e-3, warmup_steps=100, cooldown=0.4, ema_decay=0.995)
 _NUMBERS = {subject.name: number for number, subject in enumerate(SUBJECTS)}
 _PAIR_SHARE = 0.25
 _TRAIT_WEIGHT = 0.3
@@ -137,19 +137,11 @@ class _Locating(torch.nn.Module):
         return loss, measured
 
 
-def main() -> None:
-    """Train the detector and write its weights in half precision."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--work", type=Path, default=Path("outputs/detector"), help="checkpoints")
-    options = parser.parse_args()
-    task = DetectorTask(seed=11)
-    for report in train(task, SCHEDULE, options.work):
-        if report.step % 100 == 0:
-            print(report.step, {name: round(value, 3) for name, value in report.metrics.items()}, flush=True)  # noqa: T201
+def train_detector(recipe: DetectorRecipe, out: Path, *, threads: int = 1) -> Generator[StageReport]:
+    """Train the detector and write `detector.safetensors`, in half precision, to `out`."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(recipe.seed)
+    task = DetectorTask(seed=recipe.seed)
+    yield from stage("detector", train(task, recipe.training, out / "checkpoints"))
     weights = {name: tensor.half().contiguous() for name, tensor in task.detector.state_dict().items()}
-    save_file(weights, options.out)
-
-
-if __name__ == "__main__":
-    main()
+    write_durably(out / WEIGHTS.name, save(weights))
