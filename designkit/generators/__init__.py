@@ -18,9 +18,9 @@ def open_generator(
 ) -> Generator:
     """Open the model that `name` means, ready to draw.
 
-    `name` is `starter`, `starter-gan`, `draft` (instant placeholders), a folder in the diffusers layout or our
-    own, a `.safetensors` checkpoint, or a Hub id with an optional `@revision`, which is downloaded if it is
-    not on this disk.
+    `name` is `starter`, `starter-gan`, `starter-vae`, `draft` (instant placeholders), a folder in the diffusers
+    layout or our own, a `.safetensors` checkpoint, or a Hub id with an optional `@revision`, which is downloaded
+    if it is not on this disk.
     `precision`, `batch_size`, `threads` and `device` are chosen for this machine unless given; to repeat a run
     byte for byte, give those in the `settings` that it recorded. `variant` names a flavour of the weights
     ("fp16"). Raises ModelRefused for a missing, damaged or unsafe model, InputRefused for a precision that the
@@ -41,6 +41,10 @@ def open_generator(
         from designkit.generators.gan import open_gan
 
         return open_gan(card, precision=precision, batch_size=batch_size, threads=threads, device=device)
+    if card.family == "vae":
+        from designkit.generators.vae import open_vae
+
+        return open_vae(card, precision=precision, batch_size=batch_size, threads=threads, device=device)
     from designkit.generators.diffusion import open_diffusion
 
     return open_diffusion(

@@ -1,7 +1,7 @@
 """From a model's name to its card: what it is, what it accepts, under which licence; weights stay unread.
 
-A name is `starter`, `starter-gan`, `draft`, a folder, a `.safetensors` file, or a Hub id with an optional
-`@revision`. Nothing here imports torch, diffusers or the Hub's library, so that a plan answers at once.
+A name is `starter`, `starter-gan`, `starter-vae`, `draft`, a folder, a `.safetensors` file, or a Hub id with an
+optional `@revision`. Nothing here imports torch, diffusers or the Hub's library, so that a plan answers at once.
 """
 
 from __future__ import annotations
