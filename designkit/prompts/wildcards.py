@@ -143,7 +143,7 @@ class Wildcards:
             self._collections[collection.name] = collection
         else:
             message = f"the list __{collection.name}__ is also in {other.path}"
-            self._report(str(collection.path), None, "duplicate-wildcard", message, "rename one of them")
+            self._report(str(collection.path), 1, "duplicate-wildcard", message, "rename one of them")
 
     def _read(self, path: Path) -> str | None:
         """The text of a file inside the folder; None where it cannot be read, which is reported."""
@@ -199,10 +199,10 @@ class Wildcards:
             text = self._read(collection.path)
             items = tuple(_text_lines(text or ""))
             if not items and text is not None:
-                self._report(str(collection.path), None, "wildcard-value", "the list is empty", "write a value a line")
+                self._report(str(collection.path), 1, "wildcard-value", "the list is empty", "write a value a line")
         if len(items) > MAX_VALUES:
             message = f"the list __{collection.name}__ holds more than {MAX_VALUES:,} values"
-            self._report(str(collection.path), None, "wildcard-value", message, "split it")
+            self._report(str(collection.path), 1, "wildcard-value", message, "split it")
             return
         seen: set[str] = set()
         for text, weight, line in items:
@@ -230,7 +230,7 @@ def _text_lines(text: str) -> Iterator[tuple[str, float | None, int | None]]:
 def _parse_json(text: str, *, name: str) -> Node:
     """A JSON document as nodes; a text knows the line on which it first stands in the file."""
 
-    def refuse(message: str, line: int | None = None) -> InputRefused:
+    def refuse(message: str, line: int | None = 1) -> InputRefused:
         fix = 'write lists of texts: {"name": ["first", "second"]}'
         return InputRefused(Problem(code="json-syntax", message=f"not JSON: {message}", file=name, line=line, fix=fix))
 

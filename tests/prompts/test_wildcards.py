@@ -158,7 +158,7 @@ def test_mistakes_in_a_list_are_told_at_their_line(tmp_path: Path):
     [
         ("a_txt", b"x\ncaf\xe9\n", 2, "file-encoding"),
         ("a_txt", b"x\n\x00\n", 2, "control-character"),
-        ("a_txt", b"# nothing\n", None, "wildcard-value"),
+        ("a_txt", b"# nothing\n", 1, "wildcard-value"),
         ("b_yaml", b"a: [x\n", 1, "yaml-syntax"),
         ("b_yaml", b"a: [x]\nc:\n  - {text: y, heavy: 2}\n", 3, "wildcard-value"),
         ("b_yaml", b"a: [x, [y]]\n", 1, "wildcard-value"),
@@ -166,7 +166,7 @@ def test_mistakes_in_a_list_are_told_at_their_line(tmp_path: Path):
         ("b_yaml", b"a:\n", 1, "wildcard-value"),
         ("b_json", b'{"a": ["x"\n]', 2, "json-syntax"),
         ("b_json", b'{"a": ["{x"]}', 1, "template"),
-        ("b_json", b"[" * 100_000, None, "json-syntax"),
+        ("b_json", b"[" * 100_000, 1, "json-syntax"),
     ],
 )
 def test_a_damaged_list_is_refused_at_its_place(tmp_path: Path, name: str, content: bytes, line: int, code: str):
