@@ -15,7 +15,7 @@ from designkit.training.collapse import MIN_HELD_OUT
 from designkit.training.data import open_pictures
 from designkit.training.processes import state
 from designkit.training.sample_data import SampleData
-from designkit.training.samples import Samples, as_latents, digits, from_pictures, points, scenes
+from designkit.training.samples import Samples, as_latents, digits, from_pictures, points, scenes, textures
 
 Condition = Literal["none", "classes", "text"]
 
@@ -42,6 +42,11 @@ def gather(data: SampleData, *, seed: int, cache: Path) -> tuple[Condition, Samp
             learned, held_out = as_latents(learned, codec), as_latents(held_out, codec)
         kinds: dict[str, Condition] = {"classes": "classes", "captions": "text"}
         return kinds.get(condition, "none"), learned, held_out, codec
+    if data.source == "textures":
+        learned, held_out = textures(data.count, side_px=data.side_px or 64, share=data.held_out, seed=seed)
+        if data.condition in ("auto", "none"):
+            return "none", Samples(values=learned.values), Samples(values=held_out.values), None
+        return "classes", learned, held_out, None
     if data.source == "digits":
         samples = digits()
         made = "none" if data.condition in ("auto", "none") else "classes"

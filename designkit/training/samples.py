@@ -125,6 +125,45 @@ def digits() -> Samples:
     )
 
 
+def textures(count: int, *, side_px: int, share: float, seed: int) -> tuple[Samples, Samples]:
+    """Patches [N, 1, side_px, side_px] of scikit-image's brick, grass and gravel, learned and held out, by class.
+
+    The photographs are split in space: held-out patches lie in the right `share` of each, which no learned one touches.
+    Raises InputRefused without scikit-image, or where the strip is narrower than a patch.
+    """
+    try:
+        from skimage import data
+    except ImportError:
+        raise InputRefused(
+            Problem(
+                code="extra-missing", key="data.source",
+                message="textures come with scikit-image, which is not installed",
+                fix="pip install 'designkit[evaluate]'",
+            )
+        ) from None  # fmt: skip
+    photographs = [torch.from_numpy(each().copy()) for each in (data.brick, data.grass, data.gravel)]  # [512, 512]
+    height, width = photographs[0].shape
+    border = round(width * (1 - share))
+    if share and width - border < side_px:
+        message = f"held_out {share:g} leaves {width - border} pixels of {width}, and a patch is {side_px} wide"
+        raise InputRefused(Problem(code="held-out", key="data.held_out", message=message))
+    rng = torch.Generator().manual_seed(seed)
+
+    def patches(number: int, left: int, right: int) -> Samples:
+        labels = torch.arange(number) % len(photographs)
+        tops = torch.randint(height - side_px + 1, (number,), generator=rng).tolist()
+        lefts = torch.randint(left, right - side_px + 1, (number,), generator=rng).tolist()
+        cut = [
+            photographs[label][y : y + side_px, x : x + side_px]
+            for label, y, x in zip(labels.tolist(), tops, lefts, strict=True)
+        ]
+        values = torch.stack(cut)[:, None] if cut else torch.empty(0, 1, side_px, side_px, dtype=torch.uint8)
+        return Samples(values=values, conditions=class_conditions(labels, 3), classes=("brick", "grass", "gravel"))
+
+    learned = patches(count, 0, border)
+    return learned, patches(min(500, round(share * count)) if share else 0, border, width)
+
+
 def points(kind: str, count: int, *, seed: int) -> Samples:
     """Points [count, 2]: `two-gaussians` (at (-1, 0) and (1, 0), deviation 0.3), `ring` (eight, radius 2, deviation
     0.02) or `grid` (twenty-five, 2 apart, deviation 0.05).

@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 from designkit.errors import InputRefused
 from designkit.generators import open_generator
 from designkit.generators.catalog import find_card
-from designkit.training.config import change_recipe
+from designkit.training.config import change_recipe, read_recipe
 from designkit.training.recipes.vae import build_task, train_vae
+from designkit.training.samples import textures
 from designkit.training.vae_recipe import VaeNetwork, VaeObjective, VaeRecipe, vae_preset
 from tests.generators.requests import ask
 
@@ -163,3 +164,45 @@ def test_every_key_of_a_recipe_that_is_not_plain_says_what_it_is():
     plain = {"kind", "name", "seed", "data", "network", "objective", "training"}
     for model in (VaeNetwork, VaeObjective, VaeRecipe):
         assert [name for name, field in model.model_fields.items() if not field.description and name not in plain] == []
+
+
+def test_beta_one_and_info_of_zero_and_one_train_exactly_as_the_plain_bound(tmp_path: Path):
+    found: list[float] = []
+    for objective in (
+        {"kind": "elbo"},
+        {"kind": "beta", "beta": 1.0},
+        {"kind": "info", "alpha": 0.0, "discrepancy": 1.0},
+    ):
+        task = build_task(recipe(objective=objective), tmp_path)
+        torch.manual_seed(3)
+        found.append(float(task.loss(task.batch(0, 16))[0].detach()))
+    assert found[0] == found[1] == found[2]
+
+
+def test_held_out_textures_lie_in_a_strip_that_no_learned_patch_touches():
+    from skimage import data
+
+    learned, held_out = textures(9, side_px=32, share=0.25, seed=1)
+    assert learned.shape == held_out.shape == (1, 32, 32)
+    assert (len(learned), len(held_out)) == (9, 2)
+    for samples, left, right in ((learned, 0, 384), (held_out, 384, 512)):
+        rows = torch.arange(len(samples))
+        labels = samples.take(rows, rows)[1].argmax(dim=1)  # type: ignore[union-attr]
+        for patch, label in zip(samples.values[:, 0].numpy(), labels.tolist(), strict=True):
+            part = (data.brick, data.grass, data.gravel)[label]()[:, left:right]
+            windows = np.lib.stride_tricks.sliding_window_view(part, (32, 32))
+            assert (windows[..., ::8, ::8] == patch[::8, ::8]).all(axis=(2, 3)).any()
+    with pytest.raises(InputRefused, match="a patch is 200 wide"):
+        textures(9, side_px=200, share=0.1, seed=1)
+
+
+RECIPES = sorted(
+    path for path in (Path(__file__).parents[2] / "prompts" / "train").glob("*.yaml") if "kind: vae" in path.read_text()
+)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_vae_recipe_that_ships_is_one_and_says_how_it_is_run(path: Path):
+    assert len(RECIPES) >= 4
+    assert read_recipe(path, model=VaeRecipe).name == path.stem
+    assert f"designkit train vae prompts/train/{path.name}" in path.read_text()
