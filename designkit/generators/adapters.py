@@ -16,6 +16,9 @@ FILE_NAME = "pytorch_lora_weights.safetensors"
 MARKS = ("lora_down", "lora_up", "lora_A", "lora_B", "lora.down", "lora.up", "lora_linear_layer", "hada_w1", "lokr_w1")
 """One of these is part of some tensor's name in every adapter file."""
 
+OWN_FILE_NAME = "adapter.safetensors"
+"""What `designkit finetune` calls it."""
+
 FOLDERS = ("", "adapters", "loras")
 """Where adapters are looked for that a prompt names, relative to its file."""
 
@@ -48,7 +51,8 @@ def adapter_file(adapter: Adapter) -> Path:
     path = Path(adapter.path).expanduser()
     if path.is_dir():
         files = sorted(path.glob("*.safetensors"))
-        path = path / FILE_NAME if (path / FILE_NAME) in files or len(files) != 1 else files[0]
+        named = [path / name for name in (OWN_FILE_NAME, FILE_NAME) if (path / name) in files]
+        path = named[0] if named else files[0] if len(files) == 1 else path / FILE_NAME
     if path.suffix in PICKLE_SUFFIXES:
         raise ModelRefused(pickle_problem(path))
     if not path.is_file():
@@ -77,7 +81,7 @@ def _adapters_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     whole = [path for path in folder.glob("*.safetensors") if path.is_file()]
-    return whole + [path.parent for path in folder.glob(f"*/{FILE_NAME}")]
+    return whole + [path.parent for name in (OWN_FILE_NAME, FILE_NAME) for path in folder.glob(f"*/{name}")]
 
 
 def _short_name(path: Path) -> str:
