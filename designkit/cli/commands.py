@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from designkit.cli import design, judge, lint, make, review, show, train
+from designkit.cli import design, finetune, judge, lint, make, review, show, train
 
 app = typer.Typer(
     name="designkit",
@@ -35,6 +35,8 @@ app.command("generate", short_help="Draw prompt files into run folders.")(make.g
 app.command("plan", short_help="Count and show what would be drawn.")(show.plan)
 app.command("lint", short_help="Check prompt files; say what is wrong or risky.")(lint.lint)
 app.add_typer(train.train_app, name="train")
+app.command("finetune", short_help="Teach a model a brand from its pictures.")(finetune.finetune)
+show.models_app.command("convert", short_help="Write a LoRA adapter for another tool.")(finetune.convert)
 app.add_typer(show.models_app, name="models", short_help="List models, show what one is.")
 app.command("formats", short_help="List the named sizes.")(design.formats)
 app.add_typer(design.brand_app, name="brand", short_help="Check brand kits; read and write Design Tokens.")

@@ -1,0 +1,77 @@
+"""What an adapter says of itself: the header of its file, and its model card. Private unless asked otherwise."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from designkit.files import write_durably
+from designkit.generators.base import ModelCard
+from designkit.training.data import Survey
+from designkit.training.finetuning.families import TunedFamily
+from designkit.training.finetuning.recipe import FinetuneRecipe
+
+
+def adapter_header(
+    recipe: FinetuneRecipe, card: ModelCard, family: TunedFamily, found: Survey
+) -> dict[str, str]:  # fmt: skip
+    """The header of an adapter's file: ModelSpec 1.0.1, and what it was learned from, without paths or captions.
+
+    The pictures are one hash over all of theirs: it proves which set it was to whoever has the set, and tells nobody
+    else. No date, so that the same training gives the same bytes.
+    """
+    pictures = hashlib.sha256("".join(sorted(entry.sha256 for entry in found.entries)).encode()).hexdigest()
+    return {
+        "modelspec.sai_model_spec": "1.0.1",
+        "modelspec.architecture": f"{family.architecture}/lora",
+        "modelspec.implementation": "diffusers",
+        "modelspec.title": recipe.name,
+        "modelspec.license": recipe.data.licence,
+        "modelspec.description": f"{recipe.method} for {card.name}, made with designkit",
+        "ss_network_module": "networks.lora",
+        "ss_network_dim": str(recipe.rank),
+        "ss_network_alpha": str(recipe.rank),
+        "designkit.model_revision": card.revision,
+        "designkit.pipeline": card.pipeline or "",
+        "designkit.pictures": str(len(found.entries)),
+        "designkit.pictures_sha256": pictures,
+        "designkit.pictures_licence": recipe.data.licence,
+    }
+
+
+def write_card(recipe: FinetuneRecipe, card: ModelCard, facts: Mapping[str, Any], out: Path) -> None:
+    """Write `README.md`: what the adapter is, how it is used, how well it learned, under which licences."""
+    held_out = facts["held_out_loss"]
+    measured = (
+        f"Its state is that of step {facts['best_step']:,}, whose loss on {facts['held_out']} held-out pictures was "
+        f"the least ({held_out:.4f})."
+        if held_out is not None
+        else "No pictures were held out, so its state is the last one."
+    )
+    text = f"""\
+---
+base_model: {card.name}
+license: {recipe.data.licence}
+library_name: diffusers
+tags: [lora, text-to-image, designkit]
+---
+# {recipe.name}
+
+A {recipe.method} adapter (rank {recipe.rank}) for {card.name} ({card.family}, revision {card.revision}), learned from
+{facts["pictures"]} pictures. {measured} Base and adapter on the same prompts and seeds: `preview.png`.
+
+In a prompt file:
+
+    {usage(recipe, out)}
+
+The model's licence is {card.licence}; the pictures' is {recipe.data.licence}. Names, captions and paths of the pictures
+are not in the adapter's file.
+"""
+    write_durably(out / "README.md", text.encode())
+
+
+def usage(recipe: FinetuneRecipe, out: Path, *, weight: float = 0.8) -> str:
+    """The line of a prompt file that uses the adapter."""
+    return f"model: {{name: {recipe.model}, adapters: [{{path: {out}, weight: {weight:g}}}]}}"

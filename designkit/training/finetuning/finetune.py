@@ -1,0 +1,241 @@
+"""From a brand's pictures to an adapter: data, rehearsal, training, the best state, and what is written.
+
+    for step in finetune(recipe, Path("outputs/lumen-lora"), threads=2):
+        print(step.report.step, step.report.loss)
+
+The folder ends with `adapter.safetensors`, `config.json`, `README.md` and `preview.png`; checkpoints, curves and what
+was computed once are below it. The same call again goes on where it stopped.
+"""
+
+# pyright: basic, reportPrivateImportUsage=false
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from designkit.errors import TrainingStopped
+from designkit.files import write_durably
+from designkit.generators.adapter_formats import AdapterWeights, adapter_bytes
+from designkit.generators.adapters import OWN_FILE_NAME
+from designkit.generators.base import ModelCard
+from designkit.generators.catalog import find_card, read_facts
+from designkit.generators.loading import be_quiet, load_pipeline
+from designkit.training.data import Survey, survey
+from designkit.training.finetuning.card import adapter_header, write_card
+from designkit.training.finetuning.families import find_tuned_family
+from designkit.training.finetuning.kept import Kept
+from designkit.training.finetuning.methods import ADAPTER, adapter_tensors, add_lora, learned
+from designkit.training.finetuning.pictures import BrandPictures, choose_examples
+from designkit.training.finetuning.previews import Previews, labelled_rows
+from designkit.training.finetuning.recipe import SMALL_PARAMETERS, FinetuneRecipe
+from designkit.training.finetuning.task import FinetuneTask, Inputs, read_best, read_best_tensors
+from designkit.training.loop import StageReport, stage, train
+from designkit.training.processes import state
+from designkit.values import Size
+
+MAX_RELOAD_ERROR = 1e-4
+"""Largest difference between the outputs of an adapter and of the same one saved and loaded again, in the rehearsal."""
+
+
+def look_at_pictures(recipe: FinetuneRecipe, card: ModelCard, found: Survey) -> BrandPictures:
+    """What of a survey is learned from, and how; needs no weights. Raises InputRefused, ModelRefused."""
+    find_tuned_family(card.pipeline, model=card.name)
+    folder = card.folder
+    facts = read_facts(folder) if folder is not None and folder.is_dir() else None
+    is_any_size = facts is None or not facts.native_sizes or facts.any_size
+    return choose_examples(
+        found, recipe.data, sizes=card.native_sizes, grid_px=max(8, card.size_multiple), is_any_size=is_any_size
+    )
+
+
+def finetune(
+    recipe: FinetuneRecipe, out: Path, *, threads: int = 1, found: Survey | None = None
+) -> Generator[StageReport]:
+    """Learn an adapter and write it to `out`; yields a report a step.
+
+    `found` is what is known of the pictures, if they were looked at already. Raises InputRefused for pictures that
+    cannot be used, ModelRefused for a model that is not there or of no known family, TrainingStopped where the
+    rehearsal or the training fails, StorageError where `out` cannot be written.
+    """
+    torch.set_num_threads(threads)
+    card = find_card(recipe.model)
+    family = find_tuned_family(card.pipeline, model=recipe.model)
+    found = found or survey(Path(recipe.data.folder), cache=out / "cache")
+    brand = look_at_pictures(recipe, card, found)
+    pipeline = _load(card)
+    inputs = Inputs(pipeline, family, Kept(out / "cache" / "inputs", card.revision), recipe)
+    with state().main_process_first():
+        brand = _with_prior(brand, recipe, pipeline, card, out / "prior")
+        _compute_inputs(inputs, brand, recipe)
+    torch.manual_seed(recipe.seed)
+    parts = add_lora(pipeline, family, recipe)
+    if recipe.gradient_checkpointing:
+        getattr(pipeline, family.denoiser).enable_gradient_checkpointing()
+    previews = Previews(
+        pipeline, card, _preview_prompts(recipe, brand), _preview_size(brand), recipe.previews, out / "previews"
+    )
+    checkpoints = out / "checkpoints"
+    best_file = checkpoints / "best.safetensors"
+    task = FinetuneTask(recipe, pipeline, family, parts, inputs, brand, previews, best_file)
+    header = adapter_header(recipe, card, family, found)
+    if not any(checkpoints.glob("checkpoint-*")):
+        best_file.unlink(missing_ok=True)
+        rehearse(task, header, out)
+    yield from stage("adapter", train(task, recipe.training, checkpoints))
+    if state().is_main_process:
+        _deliver(task, recipe, card, header, brand, found, out)
+
+
+def rehearse(task: FinetuneTask, header: dict[str, str], out: Path) -> None:
+    """One update, one save, one reload, before hours are spent; afterwards the adapter is what it was.
+
+    Raises TrainingStopped where the update is no number, or what is loaded again does not do what was saved.
+    """
+    weights = learned(task.parts)
+    kept = {name: weight.detach().clone() for name, weight in weights.items()}
+    batch = task.batch(0, 1)
+    loss, _ = task.loss(batch)
+    loss.backward()
+    gradients = [weight.grad for weight in weights.values() if weight.grad is not None]
+    if not gradients or not all(bool(grad.isfinite().all()) for grad in [loss.detach(), *gradients]):
+        raise TrainingStopped("the first update is no number", fix="try --set training.precision=fp32")
+    rng = torch.Generator().manual_seed(task.seed)
+    with torch.no_grad():
+        for weight in weights.values():
+            # Both matrices, by noise: one step's update is too small to tell a wrong strength from rounding.
+            weight += 0.05 * torch.randn(weight.shape, generator=rng).to(weight)
+    task.module.zero_grad(set_to_none=True)
+    file = out / "rehearsal.safetensors"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        header = {name: value for name, value in header.items() if name != "format"}
+        write_durably(
+            file, adapter_bytes(AdapterWeights(tensors=adapter_tensors(task.parts), header=header), "diffusers")
+        )
+        error = _reload_error(task, batch, file)
+    finally:
+        file.unlink(missing_ok=True)
+        task.num_steps = 0
+        with torch.no_grad():
+            for name, weight in weights.items():
+                weight.copy_(kept[name])
+    if not error <= MAX_RELOAD_ERROR:
+        raise TrainingStopped(
+            f"an adapter that was saved and loaded again differs by {error:.2g} of its output (at most "
+            f"{MAX_RELOAD_ERROR:g})",
+            fix="the installed diffusers and peft may not fit each other: `designkit doctor` lists them",
+        )
+
+
+@torch.no_grad()
+def _reload_error(task: FinetuneTask, batch: dict[str, Any], file: Path) -> float:
+    """The largest change in the loss's prediction error between the adapter in memory and its file, relatively."""
+    pipeline, other = task.pipeline, "reloaded"
+    was_training = {name: part.training for name, part in task.parts.items()}
+    for part in task.parts.values():
+        part.eval()
+    before = task.guess(batch)
+    try:
+        pipeline.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name=other, local_files_only=True)
+        pipeline.set_adapters([other], [1.0])
+        after = task.guess(batch)
+    finally:
+        if other in {name for names in pipeline.get_list_adapters().values() for name in names}:
+            pipeline.delete_adapters(other)
+        pipeline.set_adapters([ADAPTER], [1.0])
+        for name, part in task.parts.items():
+            part.train(was_training[name])
+        for weight in learned(task.parts).values():
+            weight.requires_grad_(True)
+    return float((after - before).abs().max() / before.abs().max().clamp(min=1e-8))
+
+
+def _load(card: ModelCard) -> Any:
+    """The pipeline of a card; large ones in bf16 on a GPU, everything else in fp32."""
+    is_large = (card.num_parameters or SMALL_PARAMETERS) >= SMALL_PARAMETERS
+    is_gpu = state().device.type == "cuda"
+    be_quiet()
+    pipeline = load_pipeline(card, torch.bfloat16 if is_large and is_gpu else torch.float32)
+    for part in pipeline.components.values():
+        if isinstance(part, nn.Module):
+            part.eval()
+    return pipeline
+
+
+def _compute_inputs(inputs: Inputs, brand: BrandPictures, recipe: FinetuneRecipe) -> None:
+    """Encode every picture and caption once; afterwards neither autoencoder nor text encoder is needed."""
+    device = state().device
+    pipeline = inputs.pipeline
+    helpers = [part for name, part in pipeline.components.items() if isinstance(part, nn.Module)]
+    helpers = [part for part in helpers if part is not getattr(pipeline, inputs.family.denoiser)]
+    for part in helpers:
+        part.to(device)
+    for example in (*brand.training, *brand.held_out):
+        inputs.latents(example)
+        if not recipe.text_encoder:
+            inputs.text(example.caption)
+    if not recipe.text_encoder:
+        inputs.text("")
+    for part in helpers:
+        part.to("cpu")
+
+
+def _with_prior(
+    brand: BrandPictures, recipe: FinetuneRecipe, pipeline: Any, card: ModelCard, folder: Path
+) -> BrandPictures:
+    """The pictures with the model's own ones of the class beside them, as many steps for one kind as for the other."""
+    prompt = recipe.data.class_prompt
+    if prompt is None:
+        return brand
+    from designkit.training.finetuning.prior import draw_prior
+
+    own = draw_prior(pipeline, card, prompt, brand.training, recipe, folder)
+    # As often as the brand's own, however many there are of either.
+    repeated = [own[number % len(own)] for number in range(max(len(brand.training), len(own)))]
+    brand_often = [brand.training[number % len(brand.training)] for number in range(len(repeated))]
+    return replace(brand, training=(*brand_often, *repeated))
+
+
+def _preview_prompts(recipe: FinetuneRecipe, brand: BrandPictures) -> Sequence[str]:
+    if recipe.previews.prompts:
+        return recipe.previews.prompts
+    captions = [example.caption for example in (*brand.held_out, *brand.training) if example.weight == 1.0]
+    return list(dict.fromkeys(captions))[: recipe.previews.count]
+
+
+def _preview_size(brand: BrandPictures) -> Size:
+    sizes = [example.size for example in brand.training]
+    return max(sorted(set(sizes), key=str), key=sizes.count)
+
+
+def _deliver(
+    task: FinetuneTask, recipe: FinetuneRecipe, card: ModelCard, header: dict[str, str], brand: BrandPictures,
+    found: Survey, out: Path,
+) -> None:  # fmt: skip
+    """Write the best state, and the last where none is known to be better, with its card and preview."""
+    best = read_best(task.best_file) if brand.held_out else None
+    tensors = adapter_tensors(task.parts)
+    if best is not None and best.step > 0:
+        tensors = read_best_tensors(task.best_file)
+        by_name = learned(task.parts)
+        with torch.no_grad():
+            for name, tensor in tensors.items():
+                by_name[name.removesuffix(".weight") + f".{ADAPTER}.weight"].copy_(tensor)
+    adapter = AdapterWeights(tensors=tensors, header=header)
+    write_durably(out / OWN_FILE_NAME, adapter_bytes(adapter, "diffusers"))
+    base, drawn = task.previews.base(), task.previews.draw()
+    labelled_rows({"base": base or drawn, recipe.name: drawn}).save(out / "preview.png")
+    facts = {
+        "kind": "adapter", "method": recipe.method, "name": recipe.name, "model": card.name,
+        "model_revision": card.revision, "pipeline": card.pipeline, "rank": recipe.rank,
+        "best_step": best.step if best else None, "held_out_loss": best.loss if best else None,
+        "pictures": len(found.entries), "held_out": len(brand.held_out),
+    }  # fmt: skip
+    write_durably(out / "config.json", (json.dumps(facts, indent=1) + "\n").encode())
+    write_card(recipe, card, facts, out)

@@ -1,0 +1,174 @@
+"""From a survey of pictures to what is learned from: each with its caption, at the size nearest to its own shape.
+
+brand = choose_examples(found, recipe.data, sizes=card.native_sizes, grid_px=32, is_any_size=False)
+order = BucketOrder([example.size for example in brand.training], seed=0)
+rows = order.rows(step, 4)                     # numbers of pictures of one size
+"""
+
+# pyright: basic
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from PIL import Image
+
+from designkit.errors import InputRefused, Problem
+from designkit.training.data import Survey, to_tensor
+from designkit.training.finetuning.recipe import FinetuneData
+from designkit.training.pictures import decode, flatten
+from designkit.training.sources import Item
+from designkit.training.splits import held_out, order
+from designkit.values import Size
+
+MAX_ASPECT = 4.0
+"""No bucket is longer than this times its width; longer pictures lose their ends."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One picture with what it is learned by: its caption, its size in training, its weight in the loss."""
+
+    item: Item
+    sha256: str
+    caption: str
+    source: Size
+    size: Size
+    weight: float = 1.0
+
+    @property
+    def cropped_share(self) -> float:
+        """The share of the picture's area that is cut off to bring it to its size."""
+        scale = max(self.size.width / self.source.width, self.size.height / self.source.height)
+        return 1.0 - self.size.width * self.size.height / (self.source.width * self.source.height * scale**2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrandPictures:
+    """What is learned from, and what is held out; near-duplicates are on one side."""
+
+    training: tuple[Example, ...]
+    held_out: tuple[Example, ...]
+
+    def text(self) -> str:
+        """What was decided, as lines for a person."""
+        everything = (*self.training, *self.held_out)
+        sizes: dict[str, int] = {}
+        for example in everything:
+            sizes[str(example.size)] = sizes.get(str(example.size), 0) + 1
+        shown = ", ".join(f"{size} ({count})" for size, count in sorted(sizes.items()))
+        most = max(everything, key=lambda example: example.cropped_share)
+        lines = [f"  {len(self.training)} to learn from, {len(self.held_out)} held out; sizes: {shown}"]
+        if most.cropped_share > 0.1:
+            lines.append(f"  {most.item.name} loses {most.cropped_share:.0%} of its area to its size, the most of all")
+        return "\n".join(lines)
+
+
+def choose_examples(
+    found: Survey, data: FinetuneData, *, sizes: Sequence[Size], grid_px: int, is_any_size: bool
+) -> BrandPictures:
+    """Captions, sizes and held-out part of the pictures of a survey.
+
+    `sizes` are the model's own, of which the first gives the area; where it takes any size, shapes are on a grid of
+    `grid_px`. Raises InputRefused with every picture that has no caption, unless there is an instance prompt.
+    """
+    found.check()
+    captions = [(entry.item.caption or "").strip() or data.instance_prompt for entry in found.entries]
+    problems = [
+        Problem(
+            code="caption-missing", file=entry.item.name, message="has no caption",
+            fix="write one into a .txt file of its name or metadata.jsonl, or caption all such pictures with "
+            "--set data.instance_prompt='lumen brand design'",
+        )
+        for entry, caption in zip(found.entries, captions, strict=True)
+        if caption is None
+    ]  # fmt: skip
+    if problems:
+        raise InputRefused(problems)
+    area = (data.resolution_px or math.isqrt(sizes[0].width * sizes[0].height)) ** 2
+    examples = [
+        Example(
+            item=entry.item, sha256=entry.sha256, caption=caption or "",
+            source=(source := Size(width=entry.width, height=entry.height)),
+            size=free_size(source, area, grid_px) if is_any_size else nearest_size(source, sizes),
+        )
+        for entry, caption in zip(found.entries, captions, strict=True)
+    ]  # fmt: skip
+    hashes = [entry.sha256 for entry in found.entries]
+    kept_back = held_out(hashes, found.duplicates, [None] * len(hashes), share=data.held_out)
+    return BrandPictures(
+        training=tuple(example for example, is_out in zip(examples, kept_back, strict=True) if not is_out),
+        held_out=tuple(example for example, is_out in zip(examples, kept_back, strict=True) if is_out),
+    )
+
+
+def nearest_size(source: Size, sizes: Sequence[Size]) -> Size:
+    """Of a model's own sizes the one whose shape is nearest to the picture's."""
+    shape = math.log(source.width / source.height)
+    return min(sizes, key=lambda size: abs(math.log(size.width / size.height) - shape))
+
+
+def free_size(source: Size, area: int, grid_px: int) -> Size:
+    """The size of about `area` pixels, at most the picture's own, on the grid, of the shape nearest to the picture's.
+
+    Never larger than the picture, but for sides below one step of the grid.
+    """
+    shape = min(MAX_ASPECT, max(1 / MAX_ASPECT, source.width / source.height))
+    step = max(grid_px, math.isqrt(area) // 16 // grid_px * grid_px)
+    width = min(math.sqrt(area * shape), source.width)
+    height = min(math.sqrt(area / shape), source.height, width / shape)
+    width = min(width, height * shape)
+    # Up by a rounding at most, and never above the picture itself.
+    sides = [
+        max(grid_px, min(round(side / step) * step, limit // grid_px * grid_px))
+        for side, limit in ((width, source.width), (height, source.height))
+    ]
+    return Size(width=sides[0], height=sides[1])
+
+
+def read_pixels(example: Example, *, ground: str) -> torch.Tensor:
+    """The picture at its size in training, [3, H, W] float32 in [-1, 1]; what does not fit is cut off evenly."""
+    picture = flatten(decode(example.item.read(), suffix=example.item.suffix).image, ground).convert("RGB")
+    return to_tensor(np.asarray(fill(picture, example.size))[None])[0]
+
+
+def fill(picture: Image.Image, size: Size) -> Image.Image:
+    """The picture scaled until it fills the size, its middle cut out."""
+    from PIL import ImageOps
+
+    return ImageOps.fit(picture, (size.width, size.height), Image.Resampling.LANCZOS)
+
+
+class BucketOrder:
+    """Which pictures make up each step: all of one size, and in the long run each picture as often as any other.
+
+    Goes in rounds of as many steps as there are pictures. In a round, a size has as many steps as it has pictures,
+    so that each of its pictures is learned from `batch size` times; none is dropped for being alone in its size.
+    A function of the step alone.
+    """
+
+    def __init__(self, sizes: Sequence[Size], *, seed: int) -> None:
+        self.seed = seed
+        self.members: dict[Size, list[int]] = {}
+        for number, size in enumerate(sizes):
+            self.members.setdefault(size, []).append(number)
+        self._slots = [size for size, members in self.members.items() for _ in members]
+
+    def rows(self, step: int, batch_size: int) -> list[int]:
+        """The numbers of the pictures of optimizer step `step`."""
+        turn, place = divmod(step, len(self._slots))
+        plan = self._plan(turn)
+        size = plan[place]
+        members = self.members[size]
+        visit = turn * len(members) + plan[:place].count(size)
+        picked = order(visit, batch_size, len(members), seed=self.seed)
+        return [members[int(index)] for index in picked]
+
+    @lru_cache(maxsize=2)  # noqa: B019 - lives as long as the training
+    def _plan(self, turn: int) -> tuple[Size, ...]:
+        shuffled = np.random.default_rng((self.seed, 1, turn)).permutation(len(self._slots))
+        return tuple(self._slots[int(index)] for index in shuffled)

@@ -1,0 +1,99 @@
+"""What a fine-tuning's recipe may say, and the settings that a folder of pictures gets without one."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from designkit.training.config import Schedule, Strict
+
+Method = Literal["lora"]
+
+SMALL_PARAMETERS = 200_000_000
+"""Models below this learn at higher rates and in larger batches."""
+
+
+class FinetuneData(Strict):
+    """The pictures, and what is said of them."""
+
+    folder: str = Field(description="the pictures' folder; relative to where designkit is run")
+    instance_prompt: str | None = Field(
+        default=None, description="caption of the pictures that have none of their own, such as `lumen brand design`"
+    )
+    class_prompt: str | None = Field(
+        default=None,
+        description="prior preservation (DreamBooth, arXiv 2208.12242): the model's own pictures of this prompt are "
+        "learned from beside yours, so that it does not forget what others of the kind look like",
+    )
+    num_class_pictures: int = Field(default=16, gt=0, description="how many of them are drawn")
+    prior_weight: float = Field(default=1.0, ge=0, description="their weight in the loss")
+    resolution_px: int | None = Field(
+        default=None, ge=32, description="side of the square whose area pictures are brought to; the model's own "
+        "unless given; pictures are never enlarged",
+    )  # fmt: skip
+    ground: str = Field(default="white", description="colour that transparent pictures are laid on")
+    held_out: float = Field(
+        default=0.15, ge=0, le=0.5, description="share that is not learned from, by which the best state is chosen"
+    )
+    caption_dropout: float = Field(default=0.05, ge=0, le=1, description="share of captions left out, for guidance")
+    licence: str = Field(default="unknown", description="of the pictures, and so of what is learned from them")
+
+
+class FinetunePreviews(Strict):
+    """What a look at the half-trained model draws, always of the same seeds, beside the base model."""
+
+    prompts: tuple[str, ...] = Field(default=(), description="captions of held-out pictures unless given")
+    count: int = Field(default=4, gt=0, le=16)
+    steps: int | None = Field(default=None, gt=0, description="denoising steps; the model's own unless given")
+
+
+class FinetuneRecipe(Strict):
+    """Everything that makes an adapter."""
+
+    kind: Literal["finetune"] = "finetune"
+    name: str
+    model: str = "starter"
+    method: Method = "lora"
+    seed: int = 0
+    rank: int = Field(default=16, gt=0, description="of the low-rank update; its alpha is the rank, so its scale is 1")
+    layers: Literal["attention", "all"] = Field(
+        default="attention", description="all: also the feed-forward layers and convolutions of the denoiser"
+    )
+    text_encoder: bool = Field(default=False, description="also adapt the text encoders' attention; CLIP alone")
+    text_rate: float = Field(default=0.5, gt=0, description="text encoder's learning rate over the denoiser's")
+    weighting: Literal["auto", "none", "min-snr", "flow"] = Field(
+        default="auto",
+        description="of the loss over noise levels. min-snr: arXiv 2303.09556; flow: (alpha + sigma)^2, the "
+        "rectified flow's in v-prediction; auto: none for flow models, flow where the noise schedule ends in pure "
+        "noise (which min-snr gives no weight at all), min-snr elsewhere",
+    )
+    snr_gamma: float = Field(default=5.0, gt=0)
+    gradient_checkpointing: bool = Field(default=False, description="less memory for a third more time")
+    data: FinetuneData
+    previews: FinetunePreviews = FinetunePreviews()
+    training: Schedule
+
+    @model_validator(mode="after")
+    def _known_prior(self) -> FinetuneRecipe:
+        if self.data.class_prompt is not None and not self.data.class_prompt.strip():
+            raise ValueError("data.class_prompt is empty: say what the model should not forget, such as `a soda can`")
+        return self
+
+
+def finetune_preset(
+    folder: str, num_pictures: int, *, model: str, num_parameters: int | None, method: Method, name: str
+) -> FinetuneRecipe:
+    """The best settings known for so many pictures and a model of that size."""
+    is_small = (num_parameters or SMALL_PARAMETERS) < SMALL_PARAMETERS
+    steps = min(1_500, max(500, 30 * num_pictures))
+    rate = 1e-3 if is_small else 1e-4 if num_pictures >= 9 else 5e-5
+    return FinetuneRecipe(
+        name=name, model=model, method=method, data=FinetuneData(folder=folder),
+        layers="all" if is_small else "attention", text_encoder=False,
+        gradient_checkpointing=not is_small,
+        training=Schedule(
+            steps=steps, batch_size=4 if is_small else 2, learning_rate=rate, beta1=0.9, beta2=0.999,
+            weight_decay=1e-4, warmup_steps=50, cooldown=0.5, ema_decay=0.99, precision="auto",
+        ),
+    )  # fmt: skip

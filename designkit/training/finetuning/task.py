@@ -1,0 +1,197 @@
+"""The task of fine-tuning: batches of latents and captions, one loss, and looks that keep the best state so far."""
+
+# pyright: basic, reportPrivateImportUsage=false
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from designkit.files import write_durably
+from designkit.training.config import Schedule
+from designkit.training.finetuning.families import Text, TunedFamily, join
+from designkit.training.finetuning.kept import Kept
+from designkit.training.finetuning.methods import adapter_tensors, is_untouched, learned
+from designkit.training.finetuning.noising import stratified
+from designkit.training.finetuning.pictures import BrandPictures, BucketOrder, Example, read_pixels
+from designkit.training.finetuning.previews import Previews
+from designkit.training.finetuning.recipe import FinetuneRecipe
+from designkit.training.loop import Look, Phase
+
+NUM_HELD_OUT_LEVELS = 8
+"""Noise levels at which each held-out picture is measured, always with the same noise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Best:
+    """The state with the least held-out loss so far."""
+
+    step: int
+    loss: float
+
+
+class Inputs:
+    """What the network is fed of pictures and captions, computed once and kept by content."""
+
+    def __init__(self, pipeline: Any, family: TunedFamily, kept: Kept, recipe: FinetuneRecipe) -> None:
+        self.pipeline = pipeline
+        self.family = family
+        self.kept = kept
+        self.recipe = recipe
+
+    def latents(self, example: Example) -> Tensor:
+        """[1, C, h, w] float32."""
+        key = ("latents", example.sha256, str(example.size), self.recipe.data.ground, str(self.pipeline.vae.dtype))
+
+        def make() -> dict[str, Tensor]:
+            pixels = read_pixels(example, ground=self.recipe.data.ground)[None]
+            return {"latents": self.family.encode(self.pipeline, pixels)}
+
+        return self.kept.get(key, make)["latents"]
+
+    def text(self, caption: str) -> Text:
+        """What the text encoders make of one caption, one row."""
+        dtype = str(self.pipeline.text_encoder.dtype)
+        return self.kept.get(("text", caption, dtype), lambda: self.family.read(self.pipeline, [caption]))
+
+
+class FinetuneTask:
+    """Learn to predict the noise in a brand's pictures; see training/loop.py for what the loop asks of a task.
+
+    `module` holds the parts that have an adapter. The best state by held-out loss is kept in `best_file`; `num_steps`
+    is how many steps the last batch that was made completes.
+    """
+
+    def __init__(
+        self, recipe: FinetuneRecipe, pipeline: Any, family: TunedFamily, parts: dict[str, nn.Module], inputs: Inputs,
+        brand: BrandPictures, previews: Previews, best_file: Path,
+    ) -> None:  # fmt: skip
+        self.recipe = recipe
+        self.seed = recipe.seed
+        self.pipeline = pipeline
+        self.family = family
+        self.parts = parts
+        self.inputs = inputs
+        self.brand = brand
+        self.previews = previews
+        self.best_file = best_file
+        self.module = nn.ModuleDict(parts)
+        self.noising = family.noising(pipeline.scheduler, recipe)
+        self.order = BucketOrder([example.size for example in brand.training], seed=recipe.seed)
+        self.num_steps = 0
+
+    def batch(self, step: int, size: int) -> dict[str, Any]:
+        """`size` pictures of one size with captions, noise and times; all of it follows from the step."""
+        self.num_steps = step + 1
+        rng = random.Random(f"finetune/{self.seed}/{step}")
+        examples = [self.brand.training[number] for number in self.order.rows(step, size)]
+        dropout = self.recipe.data.caption_dropout
+        captions = ["" if rng.random() < dropout else example.caption for example in examples]
+        noise_rng = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+        return self._rows(examples, captions, self.noising.draw(stratified(size, noise_rng)), noise_rng)
+
+    def phases(self, schedule: Schedule) -> list[Phase]:
+        """One phase: the denoiser's adapter at the schedule's rate, the text encoders' slower."""
+        rates = {name: 1.0 if name == self.family.denoiser else self.recipe.text_rate for name in self.parts}
+        groups = [
+            {"params": list(learned({name: part}).values()), "lr": schedule.learning_rate * rates[name]}
+            for name, part in sorted(self.parts.items(), key=lambda each: each[0] == self.family.denoiser)
+        ]
+        return [Phase(loss=self.loss, groups=groups)]
+
+    def loss(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted mean squared error of the prediction, over the batch's rows."""
+        errors, weights = self._errors(batch)
+        return (weights * errors).mean(), {"mse": errors.detach().mean()}
+
+    def look(self) -> Look:
+        """Previews beside the base model's, and the held-out loss, by which the best state is kept."""
+        metrics: dict[str, float] = {}
+        warnings: list[str] = []
+        if self.brand.held_out:
+            loss = self.held_out_loss()
+            metrics["held_out_loss"] = loss
+            best = read_best(self.best_file)
+            if best is None or loss < best.loss or best.step >= self.num_steps:
+                facts = {"step": str(self.num_steps), "loss": repr(loss)}
+                write_durably(self.best_file, save(adapter_tensors(self.parts), facts))
+            elif self.num_steps > 0 and best.step == 0 and loss > 1.1 * best.loss:
+                warnings.append(
+                    f"held-out loss is {loss:.4f}, above the base model's {best.loss:.4f}: what is learned does not "
+                    "carry over; try a lower training.learning_rate or more pictures"
+                )
+        picture = self.previews.look(is_base=is_untouched(self.parts))
+        return Look(picture=picture, metrics=metrics, warnings=tuple(warnings))
+
+    @torch.no_grad()
+    def held_out_loss(self) -> float:
+        """The loss on the held-out pictures, at fixed noise levels and noise."""
+        total = 0.0
+        for number, example in enumerate(self.brand.held_out):
+            rng = torch.Generator().manual_seed(self.seed * 1_000_003 + 7_919 * number + 1)
+            places = (torch.arange(NUM_HELD_OUT_LEVELS) + 0.5) / NUM_HELD_OUT_LEVELS
+            rows = [example] * NUM_HELD_OUT_LEVELS
+            batch = self._rows(rows, [example.caption] * len(rows), self.noising.draw(places), rng)
+            errors, weights = self._errors(batch)
+            total += float((weights * errors).mean())
+        return total / len(self.brand.held_out)
+
+    def _rows(
+        self, examples: Sequence[Example], captions: list[str], times: Tensor, rng: torch.Generator
+    ) -> dict[str, Any]:
+        latents = torch.cat([self.inputs.latents(example) for example in examples])
+        shapes = [(e.source.height, e.source.width, e.size.height, e.size.width) for e in examples]
+        return {
+            "latents": latents, "noise": torch.randn(latents.shape, generator=rng), "times": times,
+            "shapes": torch.tensor(shapes), "weights": torch.tensor([example.weight for example in examples]),
+            "text": captions if self._learns_text else join([self.inputs.text(caption) for caption in captions]),
+        }  # fmt: skip
+
+    def guess(self, batch: dict[str, Any]) -> Tensor:
+        """What the network predicts for a batch's rows, [N, C, h, w] float32."""
+        device = self._device
+        latents, noise, times, shapes = (batch[name].to(device) for name in ("latents", "noise", "times", "shapes"))
+        if self._learns_text:
+            text = self.family.read(self.pipeline, batch["text"])
+        else:
+            text = {name: tensor.to(device) for name, tensor in batch["text"].items()}
+        noisy = self.noising.mix(latents, noise, times)
+        dtype = getattr(self.pipeline, self.family.denoiser).dtype
+        return self.family.predict(self.pipeline, noisy.to(dtype), times, text, shapes).float()
+
+    def _errors(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Squared errors [N] and their weights [N]."""
+        device = self._device
+        latents, noise, times = (batch[name].to(device) for name in ("latents", "noise", "times"))
+        target = self.noising.target(latents, noise, times)
+        errors = (self.guess(batch) - target).square().mean(dim=tuple(range(1, target.dim())))
+        return errors, self.noising.weights(times) * batch["weights"].to(device)
+
+    @property
+    def _device(self) -> torch.device:
+        return next(iter(learned(self.parts).values())).device
+
+    @property
+    def _learns_text(self) -> bool:
+        return len(self.parts) > 1
+
+
+def read_best(file: Path) -> Best | None:
+    """What the best state's file says of itself; None where there is none."""
+    if not file.is_file():
+        return None
+    with safe_open(file, "pt") as opened:
+        facts = opened.metadata() or {}
+    return Best(step=int(facts["step"]), loss=float(facts["loss"]))
+
+
+def read_best_tensors(file: Path) -> dict[str, Tensor]:
+    """The adapter of the best state, as `methods.adapter_tensors` gives it."""
+    return load_file(file)

@@ -1,0 +1,253 @@
+# pyright: basic, reportPrivateImportUsage=false
+"""Fine-tuning tiny pipelines: what is learned is what diffusers loads, at one strength, in every layout."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import DDPMScheduler
+from safetensors.torch import load_file, save_file
+
+from designkit.errors import InputRefused, ModelRefused, TrainingStopped
+from designkit.generators.adapter_formats import AdapterWeights, read_adapter, write_adapter
+from designkit.training.config import change_recipe
+from designkit.training.data import survey
+from designkit.training.finetuning.finetune import finetune
+from designkit.training.finetuning.kept import Kept
+from designkit.training.finetuning.methods import adapter_tensors
+from designkit.training.finetuning.noising import DiscreteNoising, FlowNoising
+from designkit.training.finetuning.pictures import BucketOrder, choose_examples, free_size
+from designkit.training.finetuning.recipe import FinetuneData, finetune_preset
+from designkit.training.finetuning.task import FinetuneTask
+from designkit.values import Adapter, Size
+from tests.generators import tiny_pipelines
+from tests.generators.requests import ask, open_tiny, pixels
+from tests.training.brand_pictures import SIZES, write_pictures
+
+FAMILIES = ["StableDiffusionPipeline", "StableDiffusionXLPipeline"]
+TINY = [
+    "training.steps=5", "training.batch_size=2", "training.precision=fp32", "training.warmup_steps=1",
+    "training.learning_rate=0.01", "training.ema_decay=0", "rank=3", "previews.count=1", "previews.steps=1",
+    "data.resolution_px=64", "layers=all", "gradient_checkpointing=false",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_pictures(tmp_path_factory.mktemp("brand") / "pictures")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory):
+    root = tmp_path_factory.mktemp("models")
+
+    def folder(pipeline_class: str) -> Path:
+        path = root / pipeline_class
+        return path if path.is_dir() else tiny_pipelines.save(pipeline_class, path)
+
+    return folder
+
+
+def recipe_for(model: Path, pictures: Path, *overrides: str):
+    preset = finetune_preset(str(pictures), 8, model=str(model), num_parameters=None, method="lora", name="zurvi")
+    return change_recipe(preset, [*TINY, *overrides])
+
+
+def run(recipe, out: Path) -> Path:
+    for _ in finetune(recipe, out):
+        pass
+    return out
+
+
+def denoise(pipeline, **arguments) -> torch.Tensor:
+    """What a pipeline draws of one prompt, as numbers."""
+    rng = torch.Generator().manual_seed(3)
+    pipeline.set_progress_bar_config(disable=True)
+    return torch.as_tensor(
+        pipeline("zurvi can", width=64, height=64, num_inference_steps=2, generator=rng, output_type="np").images
+    )
+
+
+@pytest.mark.parametrize("pipeline_class", FAMILIES)
+def test_what_was_learned_draws_alike_in_every_layout_loaded_by_diffusers(models, pictures, tmp_path, pipeline_class):
+    from diffusers import DiffusionPipeline
+
+    out = run(recipe_for(models(pipeline_class), pictures, "text_encoder=true"), tmp_path / "out")
+    adapter = read_adapter(out)
+    assert any(name.startswith("text_encoder.") for name in adapter.tensors)
+    assert any(bool(tensor.any()) for name, tensor in adapter.tensors.items() if name.endswith("lora_B.weight"))
+    drawn = {}
+    for layout in ("none", "diffusers", "kohya", "comfyui"):
+        pipeline = DiffusionPipeline.from_pretrained(models(pipeline_class))
+        if layout != "none":
+            write_adapter(tmp_path / f"{layout}.safetensors", adapter, layout)
+            pipeline.load_lora_weights(str(tmp_path), weight_name=f"{layout}.safetensors")
+        drawn[layout] = denoise(pipeline)
+    assert (drawn["diffusers"] - drawn["none"]).abs().max() > 1e-3
+    for layout in ("kohya", "comfyui"):
+        torch.testing.assert_close(drawn[layout], drawn["diffusers"], rtol=0, atol=1e-5)
+        again = read_adapter(tmp_path / f"{layout}.safetensors")
+        plain = [{name.replace(".text_model", "") for name in each.tensors} for each in (again, adapter)]
+        assert plain[0] == plain[1]
+
+
+def test_the_folder_is_an_adapter_and_goes_without_a_trace(models, pictures, tmp_path):
+    model = models("StableDiffusionPipeline")
+    out = run(recipe_for(model, pictures), tmp_path / "out")
+    assert {path.name for path in out.iterdir()} >= {"adapter.safetensors", "config.json", "README.md", "preview.png"}
+    facts = json.loads((out / "config.json").read_text())
+    assert (facts["pictures"], facts["rank"], facts["model"]) == (8, 3, str(model))
+    generator = open_tiny(model)
+    before = pixels(generator, [ask(0)])
+    assert pixels(generator, [ask(0, adapters=(Adapter(path=str(out)),))]) != before
+    assert pixels(generator, [ask(0)]) == before
+    header = read_adapter(out).header
+    assert header["modelspec.architecture"] == "stable-diffusion-v1/lora"
+    assert not any(word in json.dumps(dict(header)) for word in (str(pictures), "can number", "0.png"))
+
+
+def test_stopped_and_resumed_in_the_middle_of_a_round_gives_the_same_bytes(models, pictures, tmp_path):
+    recipe = recipe_for(models("StableDiffusionPipeline"), pictures, "training.micro_batch=1", "text_encoder=true")
+    whole = run(recipe, tmp_path / "whole")
+    steps = finetune(recipe, tmp_path / "stopped")
+    for _ in range(3):
+        next(steps)
+    steps.close()
+    resumed = run(recipe, tmp_path / "stopped")
+    for name in ("adapter.safetensors", "preview.png"):
+        assert (resumed / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_the_state_with_the_least_held_out_loss_is_kept_not_the_last(models, pictures, tmp_path, monkeypatch):
+    losses, states = iter([1.0, 0.8, 0.5, 0.7, 0.9, 0.95]), []
+
+    def held_out_loss(task) -> float:
+        states.append(adapter_tensors(task.parts))
+        return next(losses)
+
+    monkeypatch.setattr(FinetuneTask, "held_out_loss", held_out_loss)
+    out = run(recipe_for(models("StableDiffusionPipeline"), pictures, "data.held_out=0.3"), tmp_path / "out")
+    facts = json.loads((out / "config.json").read_text())
+    assert (facts["best_step"], facts["held_out_loss"], len(states)) == (2, 0.5, 6)
+    kept = read_adapter(out).tensors
+    assert all(torch.equal(kept[name], tensor) for name, tensor in states[2].items())
+    assert any(not torch.equal(kept[name], tensor) for name, tensor in states[-1].items())
+
+
+def test_an_adapter_that_does_not_load_again_as_it_was_stops_before_training(models, pictures, tmp_path, monkeypatch):
+    from designkit.training.finetuning import finetune as module
+
+    def halved(parts):
+        return {name: tensor / 2 if "lora_B" in name else tensor for name, tensor in adapter_tensors(parts).items()}
+
+    monkeypatch.setattr(module, "adapter_tensors", halved)
+    with pytest.raises(TrainingStopped, match="saved and loaded again differs"):
+        run(recipe_for(models("StableDiffusionPipeline"), pictures), tmp_path / "out")
+    assert not any((tmp_path / "out").glob("**/checkpoint-*"))
+
+
+def test_prior_pictures_are_learned_from_as_often_as_the_brands_own(models, pictures, tmp_path):
+    recipe = recipe_for(
+        models("StableDiffusionPipeline"), pictures, "data.class_prompt=a can", "data.num_class_pictures=3",
+        "training.steps=2",
+    )  # fmt: skip
+    out = run(recipe, tmp_path / "out")
+    assert len(list((out / "prior").glob("*/*.png"))) == 3
+    assert (out / "adapter.safetensors").exists()
+
+
+def test_every_picture_without_a_caption_is_named_unless_there_is_an_instance_prompt(tmp_path):
+    folder = write_pictures(tmp_path / "pictures", captions=False)
+    (folder / "3.txt").write_text("zurvi can")
+    (folder / "4.txt").write_text("  \n")
+    found = survey(folder)
+    sizes = {"sizes": [Size(width=64, height=64)], "grid_px": 8, "is_any_size": True}
+    with pytest.raises(InputRefused) as refusal:
+        choose_examples(found, FinetuneData(folder=str(folder)), **sizes)
+    assert [problem.file for problem in refusal.value.problems] == [f"{n}.png" for n in (0, 1, 2, 4, 5, 6, 7)]
+    brand = choose_examples(found, FinetuneData(folder=str(folder), instance_prompt="zurvi brand"), **sizes)
+    captions = Counter(example.caption for example in (*brand.training, *brand.held_out))
+    assert captions == {"zurvi brand": 7, "zurvi can": 1}
+
+
+def test_no_picture_is_lost_to_its_shape():
+    sizes = [Size(width=width, height=height) for width, height in SIZES]
+    order = BucketOrder(sizes, seed=4)
+    for turn in range(3):
+        seen = Counter(row for step in range(8 * turn, 8 * turn + 8) for row in order.rows(step, 3))
+        assert seen == dict.fromkeys(range(8), 3)
+    for step in range(24):
+        assert len({sizes[row] for row in order.rows(step, 3)}) == 1
+
+
+def test_sizes_are_on_the_grid_near_the_area_and_never_larger_than_the_picture():
+    assert free_size(Size(width=3000, height=3000), 1024**2, 8) == Size(width=1024, height=1024)
+    assert free_size(Size(width=4000, height=2250), 1024**2, 8) == Size(width=1344, height=768)
+    assert free_size(Size(width=300, height=200), 1024**2, 8).width <= 300
+    wide = free_size(Size(width=5000, height=500), 512**2, 8)
+    assert wide.width / wide.height <= 4.3
+
+
+def test_weights_of_the_loss_are_those_of_their_papers(models, pictures):
+    recipe = recipe_for(models("StableDiffusionPipeline"), pictures)
+    times = torch.tensor([0, 300, 700, 999])
+    for kind in ("epsilon", "v_prediction"):
+        noising = DiscreteNoising(DDPMScheduler(prediction_type=kind), recipe)
+        snr = noising.schedule.alphas_cumprod[times] / (1 - noising.schedule.alphas_cumprod[times])
+        expected = snr.clamp(max=5) / (snr if kind == "epsilon" else snr + 1)
+        torch.testing.assert_close(noising.weights(times), expected, rtol=1e-4, atol=1e-6)
+    to_zero = DDPMScheduler(prediction_type="v_prediction", rescale_betas_zero_snr=True)
+    noising = DiscreteNoising(to_zero, recipe)
+    assert noising.weighting == "flow"
+    assert float(noising.weights(torch.tensor([999]))[0]) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_min_snr_is_refused_for_flows(models, pictures):
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    recipe = recipe_for(models("StableDiffusionPipeline"), pictures, "weighting=min-snr")
+    with pytest.raises(ModelRefused, match="learns a flow"):
+        FlowNoising(FlowMatchEulerDiscreteScheduler(), recipe)
+
+
+def test_what_is_kept_is_found_by_content_and_made_anew_where_damaged(tmp_path):
+    made = []
+
+    def make(value: float):
+        made.append(value)
+        return {"x": torch.full((2,), value)}
+
+    kept = Kept(tmp_path, "model-1")
+    assert float(kept.get(("text", "a"), lambda: make(1.0))["x"][0]) == 1.0
+    assert float(Kept(tmp_path, "model-1").get(("text", "a"), lambda: make(2.0))["x"][0]) == 1.0
+    assert float(Kept(tmp_path, "model-2").get(("text", "a"), lambda: make(3.0))["x"][0]) == 3.0
+    for file in tmp_path.glob("*.safetensors"):
+        file.write_bytes(file.read_bytes()[:20])
+    assert float(Kept(tmp_path, "model-1").get(("text", "a"), lambda: make(4.0))["x"][0]) == 4.0
+    assert made == [1.0, 3.0, 4.0]
+
+
+def test_an_alpha_that_is_not_the_rank_is_folded_into_the_weights(tmp_path):
+    layer = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"
+    down, up = torch.randn(4, 8), torch.randn(8, 4)
+    file = tmp_path / "foreign.safetensors"
+    save_file(
+        {f"{layer}.lora_down.weight": down, f"{layer}.lora_up.weight": up, f"{layer}.alpha": torch.tensor(2.0)}, file
+    )
+    adapter = read_adapter(file)
+    name = "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
+    torch.testing.assert_close(adapter.tensors[f"{name}.lora_B.weight"], up * 0.5)
+    write_adapter(tmp_path / "again.safetensors", adapter, "kohya")
+    again = load_file(tmp_path / "again.safetensors")
+    assert float(again[f"{layer}.alpha"]) == 4.0
+    torch.testing.assert_close(again[f"{layer}.lora_up.weight"] @ again[f"{layer}.lora_down.weight"], 0.5 * up @ down)
+
+
+def test_kohya_is_refused_for_transformers():
+    adapter = AdapterWeights(tensors={"transformer.x.lora_A.weight": torch.ones(2, 3)})
+    with pytest.raises(ModelRefused, match="fuse layers"):
+        write_adapter(Path("nowhere"), adapter, "kohya")
