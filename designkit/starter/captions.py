@@ -324,13 +324,14 @@ def known_words() -> frozenset[str]:
 def unknown_words(prompt: str) -> tuple[UnknownWord, ...]:
     """The words of `prompt` that the starter never saw, each with up to three nearest known ones."""
     known = known_words()
+    candidates = sorted(known - {short for short in _FILLER if len(short) < 5})
     found: dict[str, UnknownWord] = {}
     for word in _words(prompt):
         if word in known or word in found or word.isdigit():
             continue
         if word.endswith("s") and word[:-1] in known:
             continue
-        near = difflib.get_close_matches(word, sorted(known - set(_FILLER)), n=8, cutoff=0.6)
+        near = difflib.get_close_matches(word, candidates, n=8, cutoff=0.6)
         near.sort(key=lambda candidate: candidate[0] != word[0])  # slips seldom change the first letter
         found[word] = UnknownWord(word=word, nearest=tuple(near[:3]))
     return tuple(found.values())
