@@ -16,6 +16,7 @@ from designkit.errors import InputRefused, ModelRefused, TrainingStopped
 from designkit.generators.adapter_formats import AdapterWeights, read_adapter, write_adapter
 from designkit.training.config import change_recipe
 from designkit.training.data import survey
+from designkit.training.finetuning.families import find_tuned_family
 from designkit.training.finetuning.finetune import finetune
 from designkit.training.finetuning.kept import Kept
 from designkit.training.finetuning.methods import adapter_tensors
@@ -93,6 +94,55 @@ def test_what_was_learned_draws_alike_in_every_layout_loaded_by_diffusers(models
         again = read_adapter(tmp_path / f"{layout}.safetensors")
         plain = [{name.replace(".text_model", "") for name in each.tensors} for each in (again, adapter)]
         assert plain[0] == plain[1]
+
+
+@pytest.mark.parametrize(
+    "pipeline_class", ["StableDiffusion3Pipeline", "FluxPipeline", "QwenImagePipeline", "ZImagePipeline"]
+)
+def test_flow_transformers_learn_what_diffusers_then_draws(models, pictures, tmp_path, pipeline_class):
+    model = models(pipeline_class)
+    recipe = recipe_for(model, pictures, "training.steps=3", "rank=2")
+    reports = [step.report for step in finetune(recipe, tmp_path / "out")]
+    assert all(0 < report.loss < 10 for report in reports)
+    request = ask(0, steps=1)
+    generator = open_tiny(model)
+    before = pixels(generator, [request])
+    with_adapter = ask(0, steps=1, adapters=(Adapter(path=str(tmp_path / "out")),))
+    assert pixels(generator, [with_adapter]) != before
+    write_adapter(tmp_path / "comfy.safetensors", read_adapter(tmp_path / "out"), "comfyui")
+    comfy = ask(0, steps=1, adapters=(Adapter(path=str(tmp_path / "comfy.safetensors")),))
+    assert pixels(generator, [comfy]) == pixels(generator, [with_adapter])
+
+
+@pytest.mark.parametrize("pipeline_class", ["FluxPipeline", "QwenImagePipeline", "ZImagePipeline"])
+def test_the_network_is_called_in_training_as_its_pipeline_calls_it(models, pipeline_class, monkeypatch):
+    from diffusers import DiffusionPipeline
+
+    pipeline = DiffusionPipeline.from_pretrained(models(pipeline_class))
+    pipeline.set_progress_bar_config(disable=True)
+    family, seen = find_tuned_family(pipeline_class, model="tiny"), {}
+    step = pipeline.scheduler.step
+
+    def watched(prediction, time, latents, **settings):
+        share = float(pipeline.scheduler.sigmas[0])
+        seen.update(prediction=prediction.clone(), latents=latents.clone(), share=share)
+        return step(prediction, time, latents, **settings)
+
+    monkeypatch.setattr(pipeline.scheduler, "step", watched)
+    arguments = {"true_cfg_scale": 1.0} if pipeline_class == "QwenImagePipeline" else {"guidance_scale": 1.0}
+    if pipeline_class == "ZImagePipeline":
+        arguments = {"guidance_scale": 0.0}
+    rng = torch.Generator().manual_seed(0)
+    pipeline("zurvi can", width=64, height=96, num_inference_steps=1, generator=rng, **arguments)
+    latents, prediction = seen["latents"], seen["prediction"]
+    if latents.dim() == 3:
+        latents, prediction = (
+            pipeline._unpack_latents(each, 96, 64, 8).reshape(1, -1, 12, 8) for each in (latents, prediction)
+        )
+    with torch.no_grad():
+        text = family.read(pipeline, ["zurvi can"])
+        ours = family.predict(pipeline, latents.float(), torch.tensor([seen["share"]]), text, torch.zeros(1, 4))
+    torch.testing.assert_close(ours, prediction.float(), rtol=0, atol=1e-5)
 
 
 def test_the_folder_is_an_adapter_and_goes_without_a_trace(models, pictures, tmp_path):

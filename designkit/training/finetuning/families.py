@@ -6,7 +6,8 @@ A row says which part learns, how its layers are called, and gives four function
     read(pipeline, captions) -> tensors with one row a caption; where lengths differ, with a `mask` [N, tokens]
     predict(pipeline, noisy [N, C, h, w], times [N], text, shapes) -> what the network makes of them, [N, C, h, w]
 
-`shapes` [N, 4] are the source's height and width and the training size's, in pixels. Noise and loss are in noising.py.
+`shapes` [N, 4] are the source's height and width and the training size's, in pixels. Noise and loss are in noising.py; the
+calls of flow transformers in flows.py.
 """
 
 # pyright: basic, reportPrivateImportUsage=false
@@ -18,12 +19,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from designkit.errors import ModelRefused, Problem
+from designkit.training.finetuning import flows
 from designkit.training.finetuning.noising import DiscreteNoising, FlowNoising
-
-Text = dict[str, Tensor]
+from designkit.training.finetuning.text import Text
 
 UNET_ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 UNET_ALL = (
@@ -59,18 +59,6 @@ def find_tuned_family(pipeline_class: str | None, *, model: str) -> TunedFamily:
             )
         )  # fmt: skip
     return family
-
-
-def join(texts: Sequence[Mapping[str, Tensor]]) -> Text:
-    """Texts of one row each as one of N rows; shorter ones are filled up with zeros, which their masks tell."""
-    joined: Text = {}
-    for name in texts[0]:
-        rows = [text[name] for text in texts]
-        longest = max(row.shape[1] for row in rows) if rows[0].dim() > 1 else 0
-        if any(row.dim() > 1 and row.shape[1] != longest for row in rows):
-            rows = [pad(row, (*(0, 0) * (row.dim() - 2), 0, longest - row.shape[1])) for row in rows]
-        joined[name] = torch.cat(rows)
-    return joined
 
 
 def _encode_scaled(pipeline: Any, pictures: Tensor) -> Tensor:
@@ -121,6 +109,23 @@ TUNED_FAMILIES: Mapping[str, TunedFamily] = {
         denoiser="unet", architecture="stable-diffusion-xl-v1-base", noising=DiscreteNoising, attention=UNET_ATTENTION,
         everything=UNET_ALL, encode=_encode_scaled, read=_read_sdxl, predict=_predict_sdxl,
         text_encoders=("text_encoder", "text_encoder_2"),
+    ),
+    "StableDiffusion3Pipeline": TunedFamily(
+        denoiser="transformer", architecture="stable-diffusion-v3", noising=FlowNoising,
+        attention=flows.JOINT_ATTENTION, everything=flows.JOINT_ALL, encode=_encode_scaled, read=flows.read_sd3,
+        predict=flows.predict_sd3,
+    ),
+    "FluxPipeline": TunedFamily(
+        denoiser="transformer", architecture="flux-1-dev", noising=FlowNoising, attention=flows.JOINT_ATTENTION,
+        everything=flows.JOINT_ALL, encode=_encode_scaled, read=flows.read_flux, predict=flows.predict_flux,
+    ),
+    "QwenImagePipeline": TunedFamily(
+        denoiser="transformer", architecture="qwen-image", noising=FlowNoising, attention=flows.JOINT_ATTENTION,
+        everything=flows.QWEN_ALL, encode=flows.encode_qwen, read=flows.read_qwen, predict=flows.predict_qwen,
+    ),
+    "ZImagePipeline": TunedFamily(
+        denoiser="transformer", architecture="z-image", noising=FlowNoising, attention=flows.Z_IMAGE_ATTENTION,
+        everything=flows.Z_IMAGE_ALL, encode=_encode_scaled, read=flows.read_z_image, predict=flows.predict_z_image,
     ),
 }  # fmt: skip
 """One row a pipeline class of diffusers; a test trains, saves and reloads each of them."""

@@ -9,6 +9,7 @@ import torch
 from peft import LoraConfig, get_peft_model_state_dict
 from torch import Tensor, nn
 
+from designkit.errors import InputRefused, Problem
 from designkit.training.finetuning.families import CLIP_ATTENTION, TunedFamily
 from designkit.training.finetuning.recipe import FinetuneRecipe
 
@@ -19,7 +20,15 @@ def add_lora(pipeline: Any, family: TunedFamily, recipe: FinetuneRecipe) -> dict
     """Lay a fresh adapter over the pipeline (its update is zero) and return the parts that have one, by name.
 
     Everything else is frozen; the adapter is in fp32 whatever the base is in. Draws from torch's global generator.
+    Raises InputRefused where the text encoders are to learn and the family keeps them.
     """
+    if recipe.text_encoder and not family.text_encoders:
+        raise InputRefused(
+            Problem(
+                code="finetune-text-encoder", key="text_encoder", message=f"{recipe.model} keeps its text encoders",
+                fix="leave text_encoder out; only CLIP's are adapted",
+            )
+        )  # fmt: skip
     for part in pipeline.components.values():
         if isinstance(part, nn.Module):
             part.requires_grad_(False)

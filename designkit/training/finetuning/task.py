@@ -16,13 +16,14 @@ from torch import Tensor, nn
 
 from designkit.files import write_durably
 from designkit.training.config import Schedule
-from designkit.training.finetuning.families import Text, TunedFamily, join
+from designkit.training.finetuning.families import TunedFamily
 from designkit.training.finetuning.kept import Kept
 from designkit.training.finetuning.methods import adapter_tensors, is_untouched, learned
 from designkit.training.finetuning.noising import stratified
 from designkit.training.finetuning.pictures import BrandPictures, BucketOrder, Example, read_pixels
 from designkit.training.finetuning.previews import Previews
 from designkit.training.finetuning.recipe import FinetuneRecipe
+from designkit.training.finetuning.text import Text, join
 from designkit.training.loop import Look, Phase
 
 NUM_HELD_OUT_LEVELS = 8
