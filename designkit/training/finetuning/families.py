@@ -6,8 +6,8 @@ A row says which part learns, how its layers are called, and gives four function
     read(pipeline, captions) -> tensors with one row a caption; where lengths differ, with a `mask` [N, tokens]
     predict(pipeline, noisy [N, C, h, w], times [N], text, shapes) -> what the network makes of them, [N, C, h, w]
 
-`shapes` [N, 4] are the source's height and width and the training size's, in pixels. Noise and loss are in noising.py; the
-calls of flow transformers in flows.py.
+`shapes` [N, 4] are the source's height and width and the training size's, in pixels. Noise and loss are in
+noising.py; the calls of flow transformers in flows.py.
 """
 
 # pyright: basic, reportPrivateImportUsage=false
