@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from designkit.generators.catalog import find_card, list_cards
     from designkit.prompts.file import PromptFile
     from designkit.runs.folder import RunContents, read_run
+    from designkit.training.finetuning.begin import finetune
     from designkit.values import Adapter, GeneratedImage, ImageRequest, Record, Size
 
 __version__ = "0.1.0"
@@ -65,6 +66,7 @@ __all__ = [
     "StorageError",
     "__version__",
     "find_card",
+    "finetune",
     "generate",
     "list_cards",
     "make_plan",
@@ -89,6 +91,7 @@ _HOMES = {
     "RunReport": "designkit.batch.generate",
     "Size": "designkit.values",
     "find_card": "designkit.generators.catalog",
+    "finetune": "designkit.training.finetuning.begin",
     "generate": "designkit.batch.generate",
     "list_cards": "designkit.generators.catalog",
     "make_plan": "designkit.batch.plan",

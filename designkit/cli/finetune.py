@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from designkit.cli.console import note, say, say_json
 from designkit.cli.planning import AsJson, Overrides
 from designkit.errors import InputRefused, Problem
-
-if TYPE_CHECKING:
-    from designkit.generators.base import ModelCard
-    from designkit.training.data import Survey
-    from designkit.training.finetuning.recipe import FinetuneRecipe
 
 Pictures = Annotated[Path, typer.Argument(metavar="PICTURES", help="A folder of captioned pictures, 10 to 50.")]
 Model = Annotated[
@@ -43,11 +37,8 @@ def finetune(
     """Teach a model a brand from its pictures; the same command again goes on where it stopped."""
     from designkit.cli.stopping import check_stopped, hold_signals
     from designkit.cli.training_progress import show_training
-    from designkit.files import write_durably
-    from designkit.generators.catalog import find_card
-    from designkit.runs.folder import make_folder
-    from designkit.training.config import recipe_text
     from designkit.training.data import survey
+    from designkit.training.finetuning.begin import RECIPE_FILE, keep_recipe, model_card, open_recipe
 
     folder = out or Path("outputs") / f"{pictures.resolve().name}-{method}"
     is_main = os.environ.get("RANK", "0") == "0"
@@ -55,11 +46,10 @@ def finetune(
     if is_main:
         note(found.text())
     found.check()
-    recipe = _recipe(pictures, found, folder, model, method, overrides or ())
-    card = find_card(recipe.model)
-    if card.folder is None:
-        note(f"fetching {recipe.model} from the Hub ...")
-        card = _fetched(recipe.model)
+    if (folder / RECIPE_FILE).exists():
+        note(f"going on with {folder / RECIPE_FILE}")
+    recipe = open_recipe(pictures, found, folder, model=model, method=method, overrides=overrides or ())
+    card = model_card(recipe.model)
 
     from designkit.models.device import free_cores  # before torch: it decides how idle threads wait
     from designkit.training.finetuning import card as written
@@ -69,8 +59,7 @@ def finetune(
     brand = look_at_pictures(recipe, card, found)
     if is_main:
         note(brand.text())
-        make_folder(folder)
-        write_durably(folder / "recipe.yaml", recipe_text(recipe).encode())
+        keep_recipe(recipe, folder)
     steps, num_steps = learn(recipe, folder, threads=free_cores(), found=found), 0
     with closing(steps):
         first = next(steps, None)  # Making ready may take long and has nothing to save: a signal ends it at once.
@@ -121,49 +110,6 @@ def convert(
         say_json({"file": str(target), "layout": to, "tensors": len(weights.tensors), "errors": []})
     else:
         say(f"{target}: {len(weights.tensors) // 2} layers in {to}'s names, at the same strength")
-
-
-def _recipe(
-    pictures: Path, found: Survey, folder: Path, model: str | None, method: FinetuneMethod, overrides: Sequence[str]
-) -> FinetuneRecipe:
-    """The recipe that this folder was begun with, or the preset for so many pictures; overrides laid over it."""
-    from designkit.generators.catalog import find_card
-    from designkit.training.config import change_recipe, read_recipe
-    from designkit.training.finetuning.recipe import FinetuneRecipe, finetune_preset
-
-    begun = folder / "recipe.yaml"
-    if begun.exists():
-        recipe = read_recipe(begun, overrides, model=FinetuneRecipe)
-        asked: dict[str, Any] = {"model": model or recipe.model, "method": method, "data.folder": str(pictures)}
-        differing = [
-            f"{key} was {now}, not {asked[key]}"
-            for key, now in (("model", recipe.model), ("method", recipe.method), ("data.folder", recipe.data.folder))
-            if asked[key] != now
-        ]
-        if differing:
-            raise InputRefused(
-                Problem(
-                    code="recipe-changed", file=str(begun), message=f"was begun otherwise: {'; '.join(differing)}",
-                    fix="choose another place with --out",
-                )
-            )  # fmt: skip
-        note(f"going on with {begun}")
-        return recipe
-    card: ModelCard = find_card(model or "starter")
-    preset = finetune_preset(
-        str(pictures), len(found.entries), model=model or "starter", num_parameters=card.num_parameters, method=method,
-        name=folder.name,
-    )  # fmt: skip
-    return change_recipe(preset, overrides)
-
-
-def _fetched(name: str) -> ModelCard:
-    from designkit.generators.catalog import find_card
-    from designkit.generators.download import fetch
-
-    model_id, _, revision = name.partition("@")
-    fetch(model_id, revision or None)
-    return find_card(name)
 
 
 def _agreed(is_stopping: bool) -> bool:
