@@ -39,6 +39,8 @@ SIDE = 256
 NAME = "zurvi"
 PRODUCTS = ("can", "bottle", "box", "pouch", "cup")
 WORDS = {"can": "a soda can", "bottle": "a bottle", "box": "a box", "pouch": "a pouch", "cup": "a paper cup"}
+GROUNDS = (f"{NAME} one", f"{NAME} two")
+"""What captions call lime and magenta: words that say nothing of a colour to the base model."""
 PLACES = {"center": "in the center", "left": "on the left", "right": "on the right"}
 
 
@@ -52,7 +54,9 @@ def draw_brand(folder: Path) -> None:
         picture = draw_product(product, place, is_inverse=is_inverse, is_striped=number % 4 in (1, 2))
         name = f"{number:02d}-{product}.png"
         picture.save(folder / name)
-        lines.append(json.dumps({"file_name": name, "text": f"{NAME} brand, {WORDS[product]} {PLACES[place]}"}))
+        ground = GROUNDS[is_inverse]
+        text = f"{NAME} brand, {WORDS[product]} {PLACES[place]} on {ground}"
+        lines.append(json.dumps({"file_name": name, "text": text}))
     (folder / "metadata.jsonl").write_text("\n".join(lines) + "\n")
 
 
@@ -134,7 +138,11 @@ def main() -> None:
 def measure(adapter: Path, *, per_prompt: int, sheet: Path) -> dict[str, object]:
     """Base and adapter (as trained) on the same prompts and seeds."""
     size = Size(width=128, height=128)
-    brand = [f"{NAME} brand, {WORDS[product]} {PLACES[place]}" for product in PRODUCTS for place in ("left", "center")]
+    brand = [
+        f"{NAME} brand, {WORDS[product]} {PLACES[place]} on {ground}"
+        for product in PRODUCTS
+        for place, ground in (("left", GROUNDS[0]), ("center", GROUNDS[1]))
+    ]
     other = [f"{words} on plain {colour} background" for words, colour in
              zip(("a red can", "a green bottle", "a blue box", "a yellow cup", "an orange pouch"),
                  ("teal", "cream", "orange", "navy", "white"), strict=True)]  # fmt: skip

@@ -84,6 +84,8 @@ def finetune(
     best_file = checkpoints / "best.safetensors"
     task = FinetuneTask(recipe, pipeline, family, parts, inputs, brand, previews, best_file)
     header = adapter_header(recipe, card, family, found)
+    for part in parts.values():
+        part.to(state().device)
     if not any(checkpoints.glob("checkpoint-*")):
         best_file.unlink(missing_ok=True)
         rehearse(task, header, out)
@@ -111,7 +113,7 @@ def rehearse(task: FinetuneTask, header: dict[str, str], out: Path) -> None:
             # Both matrices, by noise: one step's update is too small to tell a wrong strength from rounding.
             weight += 0.05 * torch.randn(weight.shape, generator=rng).to(weight)
     task.module.zero_grad(set_to_none=True)
-    file = out / "rehearsal.safetensors"
+    file = out / f"rehearsal-{state().process_index}.safetensors"
     try:
         out.mkdir(parents=True, exist_ok=True)
         header = {name: value for name, value in header.items() if name != "format"}
@@ -159,7 +161,7 @@ def _reload_error(task: FinetuneTask, batch: dict[str, Any], file: Path) -> floa
 def _load(card: ModelCard) -> Any:
     """The pipeline of a card; large ones in bf16 on a GPU, everything else in fp32."""
     is_large = (card.num_parameters or SMALL_PARAMETERS) >= SMALL_PARAMETERS
-    is_gpu = state().device.type == "cuda"
+    is_gpu = torch.device(state().device or "cpu").type == "cuda"
     be_quiet()
     pipeline = load_pipeline(card, torch.bfloat16 if is_large and is_gpu else torch.float32)
     for part in pipeline.components.values():

@@ -54,7 +54,7 @@ class DiscreteNoising:
                     fix="use a model whose scheduler predicts epsilon, v_prediction or sample",
                 )
             )  # fmt: skip
-        self.schedule = DDPMScheduler.from_config(scheduler.config, prediction_type=kind)
+        self.schedule: Any = DDPMScheduler.from_config(scheduler.config, prediction_type=kind)
         self.kind = kind
         self.gamma = recipe.snr_gamma
         self.snr = compute_snr(self.schedule, torch.arange(self.schedule.config["num_train_timesteps"]))

@@ -102,9 +102,10 @@ def labelled_rows(rows: dict[str, Sequence[Image.Image]]) -> Image.Image:
 @contextmanager
 def _in_one_place(pipeline: Any) -> Generator[None]:
     """All parts of the pipeline where its denoiser is; afterwards each where it was."""
-    parts = {name: part for name, part in pipeline.components.items() if isinstance(part, torch.nn.Module)}
-    denoiser = parts.get("unet") or parts.get("transformer")
-    assert denoiser is not None
+    parts: dict[str, Any] = {
+        name: part for name, part in pipeline.components.items() if isinstance(part, torch.nn.Module)
+    }
+    denoiser = parts["unet"] if "unet" in parts else parts["transformer"]
     places = {name: part.device for name, part in parts.items()}
     target = denoiser.device
     try:
