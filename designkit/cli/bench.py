@@ -15,7 +15,7 @@ from designkit.cli.planning import make_plans
 from designkit.files import write_durably
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from PIL import Image
 
     from designkit.evaluation.designbench import Item, Score, Verdict
 
@@ -59,7 +59,7 @@ def run_bench(model: str, out: Path, *, per_task: int | None = None, as_json: bo
     say(f"  scores  {report.folder / RESULT}")
 
 
-def _pictures(folder: Path, items: Sequence[Item]) -> list[Image | None]:
+def _pictures(folder: Path, items: Sequence[Item]) -> list[Image.Image | None]:
     from PIL import Image
 
     from designkit.runs.folder import read_run

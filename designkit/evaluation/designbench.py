@@ -131,7 +131,7 @@ def judge(pictures: Sequence[Image.Image | None], items: Sequence[Item]) -> list
     verdicts: list[Verdict] = []
     for start in range(0, len(items), 32):
         part = seen[start : start + 32]
-        pixels = torch.from_numpy(np.stack([np.asarray(picture) for picture in part])).permute(0, 3, 1, 2)
+        pixels = torch.as_tensor(np.stack([np.asarray(picture) for picture in part])).permute(0, 3, 1, 2)
         found, traits = detector.detect(pixels.float() / 127.5 - 1, threshold=_SURE_ENOUGH)
         for place, (picture, detections) in enumerate(zip(part, found, strict=True)):
             item = items[start + place]

@@ -117,8 +117,8 @@ def coverage_values(
     return {
         "precision": (distances <= wide[None]).any(axis=1).astype(np.float64),
         "recall": (distances <= generated_radii[:, None]).any(axis=0).astype(np.float64),
-        "density": np.asarray((distances <= narrow[None]).sum(axis=1) / density_neighbours),
-        "coverage": (distances.min(axis=0) <= narrow).astype(np.float64),
+        "density": np.asarray((distances <= narrow[None]).sum(axis=1), np.float64) / density_neighbours,
+        "coverage": np.asarray(distances.min(axis=0) <= narrow, np.float64),
     }
 
 

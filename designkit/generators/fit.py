@@ -8,6 +8,7 @@ far longer than what a model draws: where the ground is plain it is continued, e
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from designkit.values import Size
@@ -54,7 +55,7 @@ def kept_share(drawn: Size, size: Size) -> float:
 def _with_longer_ground(picture: Image.Image, size: Size) -> Image.Image:
     """The picture with the shape of `size`, its plain ground continued; itself where the ground is not plain."""
     wider = size.width * picture.height > size.height * picture.width
-    pixels = np.asarray(picture)
+    pixels: NDArray[np.uint8] = np.asarray(picture)
     pixels = pixels if wider else pixels.swapaxes(0, 1)  # [across, along, channels], to be made longer along
     margin = max(2, pixels.shape[1] // 8)
     rim = np.concatenate([pixels[:, :2], pixels[:, -2:]], axis=1).reshape(-1, pixels.shape[-1]).astype(np.float32)
@@ -66,8 +67,8 @@ def _with_longer_ground(picture: Image.Image, size: Size) -> Image.Image:
     added = max(0, round(across * ratio) - along)
     longer = np.tile(ground.astype(np.float32), (across, along + added, 1))
     # Towards its ends the picture's own ground turns into the even one little by little, so that no seam shows.
-    fade = np.minimum(np.arange(along), np.arange(along)[::-1]) / margin
-    off = pixels - ground
+    fade = np.array([min(place, along - 1 - place) / margin for place in range(along)])
+    off = pixels.astype(np.float32) - ground.astype(np.float32)
     is_ground = np.abs(off).max(axis=2, keepdims=True) <= _PLAIN_RANGE
     off *= np.where(is_ground, np.minimum(fade, 1)[None, :, None], 1)
     longer[:, added // 2 : added // 2 + along] += off

@@ -77,7 +77,9 @@ def test_a_colour_outside_srgb_becomes_one_inside():
 
 def test_rgb_and_hexadecimal_are_inverse():
     assert to_hex((1.0, 0.5, -0.2)) == "#FF8000"
-    assert all(to_hex(tuple(c / 255 for c in to_rgb(colour))) == colour for colour in COLOUR_NAMES.values())
+    for colour in COLOUR_NAMES.values():
+        red, green, blue = to_rgb(colour)
+        assert to_hex((red / 255, green / 255, blue / 255)) == colour
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.inception import InceptionScore
 from torchmetrics.image.kid import KernelInceptionDistance
@@ -143,7 +143,7 @@ def test_subsets_of_the_kernel_distance_are_seeded_and_near_the_whole() -> None:
 def test_precision_recall_density_and_coverage_agree_with_a_tree_search() -> None:
     first, second = features(150, 4, seed=1), features(120, 4, seed=2, scale=0.6)
     ours = coverage_scores(first, second)
-    generated, reference = cKDTree(first), cKDTree(second)
+    generated, reference = KDTree(first), KDTree(second)
     wide = reference.query(second, k=4)[0][:, -1]
     narrow = reference.query(second, k=6)[0][:, -1]
     own = generated.query(first, k=4)[0][:, -1]

@@ -95,7 +95,7 @@ def test_siglip_is_read_too(tmp_path: Path) -> None:
 def test_dinov2_gives_its_pooled_output(tmp_path: Path) -> None:
     torch.manual_seed(0)
     size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 32, "patch_size": 8}
-    Dinov2Model(Dinov2Config(**size)).save_pretrained(tmp_path / "dino")
+    Dinov2Model(Dinov2Config(**size)).save_pretrained(tmp_path / "dino")  # pyright: ignore[reportArgumentType]
     processor = CLIPImageProcessor(size={"shortest_edge": 40}, crop_size={"height": 32, "width": 32})
     processor.save_pretrained(tmp_path / "dino")
     extractor = open_pretrained(str(tmp_path / "dino"))

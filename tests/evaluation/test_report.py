@@ -209,7 +209,7 @@ def test_what_was_measured_is_not_measured_again(tmp_path: Path) -> None:
         pictures = find_pictures(folder).pictures
         steps = measure_pictures(pictures, [*LIGHT, counting], cache)
         first = [next(steps) for _ in range(3)]
-        steps.close()
+        steps.close()  # pyright: ignore[reportAttributeAccessIssue]
     # What was on its way is safe: the chunk of the third picture.
     assert counting.num_seen == 8
     drawing(RED, CREAM, 50).save(folder / "10.png")

@@ -54,7 +54,7 @@ def test_gabor_energies_are_those_of_scikit_images_filter() -> None:
         if frequency < 0.2:
             continue  # Their kernels are wider than the mirror of ours, and leave the mean in.
         for column in range(4):
-            real, imaginary = gabor(area - area.mean(), frequency, theta=np.pi * column / 4, mode="mirror")
+            real, imaginary = gabor(area - area.mean(), frequency, theta=np.pi * column / 4, mode="mirror")  # pyright: ignore[reportArgumentType]
             assert ours[row, column] == pytest.approx(np.hypot(real, imaginary).mean(), rel=0.01)
 
 

@@ -1,4 +1,4 @@
-# pyright: basic, reportPrivateImportUsage=false
+# pyright: basic, reportPrivateImportUsage=false, reportArgumentType=false
 """Weighted words and long prompts: equal to diffusers where nothing is asked for, to compel where something is."""
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from designkit.generators.strength import MAX_NESTING, AdapterTag, Piece, escape_strength, parse_strength, without_tags
-from designkit.prompts.template import parse_template
+from designkit.prompts.template import Text, parse_template
 
 
 def weights(prompt):
@@ -99,6 +99,7 @@ def test_template_escapes_come_first_and_weights_after():
     template, mistakes = parse_template(r"(a \{b\}:1.2) \(c\) \\(d\\)")
     assert mistakes == []
     (text,) = template.tree.parts
+    assert isinstance(text, Text)
     assert weights(text.text) == [("a {b}", 1.2), (" (c) (d)", 1)]
 
 

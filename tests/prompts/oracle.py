@@ -113,7 +113,7 @@ class Maker:
         if kind == "count":
             bounds = rolls.choice(("1", "2", "1-2", "2-3", "-2", "2-", "0-1", "3-1", "5"))
             separator = rolls.choice((" and ", ", ", "; ", " | "))
-            options = rolls.sample(WORDS, rolls.randint(2, 4))
+            options: list[str] = [*rolls.sample(WORDS, rolls.randint(2, 4))]
             if rolls.random() < 0.4:
                 options[0] = f"{options[0]} {self.piece(depth - 1)}"
             return "{" + bounds + "$$" + separator + "$$" + "|".join(options) + "}"

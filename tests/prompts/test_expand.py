@@ -19,7 +19,7 @@ from designkit.errors import InputRefused
 from designkit.prompts.expand import Expansion, Variant, count_variants, expand
 from designkit.prompts.file import PromptFile, read_prompts
 from designkit.prompts.sampling import Sample
-from designkit.prompts.template import Phrase, Placeholder, Text, parse_template
+from designkit.prompts.template import Choice, Phrase, Placeholder, Text, parse_template
 
 Axes = Mapping[str, Sequence[str]]
 Rules = Sequence[Mapping[str, Sequence[str]]]
@@ -51,9 +51,11 @@ def reference(prompt: str, negative: str, axes: Axes, exclude: Rules) -> Counter
         each = [
             [(part.text,)]
             if isinstance(part, Text)
+            else [filling for option in part.options for filling in fillings(option)]
+            if isinstance(part, Choice)
             else [(f"{{{part.name}}}",)]
             if isinstance(part, Placeholder)
-            else [filling for option in part.options for filling in fillings(option)]
+            else []
             for part in phrase.parts
         ]
         for parts in itertools.product(*each):

@@ -143,7 +143,7 @@ def test_a_missing_list_is_told_with_the_nearest_name(tmp_path: Path):
 
 def test_mistakes_in_a_list_are_told_at_their_line(tmp_path: Path):
     lists: dict[str, str | bytes] = {"a_txt": "fine\n{b\n${c}\n{d}\n__e__\n"}
-    problems = refused(write(tmp_path, "__a__", **lists))
+    problems = refused(write(tmp_path, "__a__", "", **lists))
     place = str(tmp_path / "wildcards" / "a.txt")
     assert [(problem.file, problem.line, problem.code) for problem in problems] == [
         (place, 2, "template"),
@@ -170,7 +170,7 @@ def test_mistakes_in_a_list_are_told_at_their_line(tmp_path: Path):
     ],
 )
 def test_a_damaged_list_is_refused_at_its_place(tmp_path: Path, name: str, content: bytes, line: int, code: str):
-    problems = refused(write(tmp_path, "__a__", **{name: content}))
+    problems = refused(write(tmp_path, "__a__", "", **{name: content}))
     assert (code, line) in [(problem.code, problem.line) for problem in problems]
     assert all(problem.fix for problem in problems)
 
@@ -199,7 +199,7 @@ def test_nothing_outside_the_folder_is_read(tmp_path: Path, prompt: str):
     ],
 )
 def test_lists_that_lead_back_to_themselves_are_refused(tmp_path: Path, lists: dict[str, str]):
-    problems = refused(write(tmp_path, "__a__", **lists))
+    problems = refused(write(tmp_path, "__a__", "", **lists))
     assert {problem.code for problem in problems} == {"circular-reference"}
     assert all(problem.file and problem.line for problem in problems)
 
