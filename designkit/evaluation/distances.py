@@ -114,13 +114,11 @@ def coverage_values(
     narrow = neighbour_radii(reference, density_neighbours)
     generated_radii = neighbour_radii(generated, precision_neighbours)
     distances = pairwise_distances(generated, reference)  # [generated, reference]
+    precise: Array = np.asarray((distances <= wide[None]).any(axis=1), np.float64)
+    recalled: Array = np.asarray((distances <= generated_radii[:, None]).any(axis=0), np.float64)
     within: Array = np.asarray((distances <= narrow[None]).sum(axis=1), np.float64)
-    return {
-        "precision": (distances <= wide[None]).any(axis=1).astype(np.float64),
-        "recall": (distances <= generated_radii[:, None]).any(axis=0).astype(np.float64),
-        "density": within / density_neighbours,
-        "coverage": np.asarray(distances.min(axis=0) <= narrow, np.float64),
-    }
+    covered: Array = np.asarray(distances.min(axis=0) <= narrow, np.float64)
+    return {"precision": precise, "recall": recalled, "density": within / density_neighbours, "coverage": covered}
 
 
 def inception_score(probabilities: Array, *, num_splits: int = 1) -> float:
