@@ -53,10 +53,10 @@ def log_likelihood(
 
 
 def best_guess(likelihood: Likelihood, outputs: Tensor) -> Tensor:
-    """The mean picture [N, C, H, W] in about [-1, 1] of what the decoder made."""
+    """The mean picture [N, C, H, W] in about [-1, 1] of what the decoder made; a logistic's is cut off there."""
     if likelihood == "bernoulli":
         return 2 * torch.sigmoid(outputs) - 1
-    return outputs if likelihood == "gaussian" else outputs.chunk(2, dim=1)[0]
+    return outputs if likelihood == "gaussian" else outputs.chunk(2, dim=1)[0].clamp(-1, 1)
 
 
 def gaussian_log_density(x: Tensor, mean: Tensor, log_deviation: Tensor) -> Tensor:

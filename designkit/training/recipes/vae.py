@@ -42,6 +42,7 @@ from designkit.training.variational import (
 _MOST_WIDTH = 64
 _NUM_COLUMNS = 8
 _NUM_FITTED = 20_000  # latents that a mixture is fitted to, at most
+_NUM_FITTED_AT_LOOKS = 500
 _AT_ONCE = 64
 
 
@@ -152,7 +153,7 @@ class VaeTask:
         return Look(picture=picture_grid(shown, columns=_NUM_COLUMNS), metrics=self.measure(source))
 
     @torch.no_grad()
-    def measure(self, samples: Samples, *, num_draws: int = 16, most: int = 500) -> dict[str, float]:
+    def measure(self, samples: Samples, *, num_draws: int = 8, most: int = 500) -> dict[str, float]:
         """Bounds on the likelihood of samples (nats each, and bits a dimension), and how the latents are used.
 
         `nll` is the importance-weighted bound with `num_draws` latents; of a quantised model it is the length of a
@@ -236,7 +237,7 @@ class VaeTask:
     @torch.no_grad()
     def sample(self, count: int) -> Tensor:
         """`count` samples of fixed seeds [count, *shape] on the CPU, conditioned as the held-out samples are."""
-        mixture = self.fitted(most=2_000)
+        mixture = self.fitted(most=_NUM_FITTED_AT_LOOKS)
         latents = mixture.sample(range(count)).unflatten(1, self.config.latent_shape)
         source = self.held_out if len(self.held_out) else self.samples
         rows = torch.arange(count) % len(source)
