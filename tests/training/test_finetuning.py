@@ -188,6 +188,19 @@ def test_the_state_with_the_least_held_out_loss_is_kept_not_the_last(models, pic
     assert any(not torch.equal(kept[name], tensor) for name, tensor in states[-1].items())
 
 
+def test_where_nothing_learned_beats_the_base_model_the_card_says_so(models, pictures, tmp_path, monkeypatch):
+    losses = iter([0.5, 0.9, 1.0])
+    monkeypatch.setattr(FinetuneTask, "held_out_loss", lambda task: next(losses))
+    recipe = recipe_for(models("StableDiffusionPipeline"), pictures, "data.held_out=0.3", "training.steps=2")
+    notes = [note for step in finetune(recipe, tmp_path / "out") for note in step.report.notes]
+    assert any("does not carry over" in note for note in notes)
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["best_step"] is None
+    assert "No state did better than the base model" in (tmp_path / "out" / "README.md").read_text()
+    assert any(
+        bool(tensor.any()) for name, tensor in read_adapter(tmp_path / "out").tensors.items() if "lora_B" in name
+    )
+
+
 def test_an_adapter_that_does_not_load_again_as_it_was_stops_before_training(models, pictures, tmp_path, monkeypatch):
     from designkit.training.finetuning import finetune as module
 

@@ -48,7 +48,7 @@ def write_card(recipe: FinetuneRecipe, card: ModelCard, facts: Mapping[str, Any]
         f"Its state is that of step {facts['best_step']:,}, whose loss on {facts['held_out']} held-out pictures was "
         f"the least ({held_out:.4f})."
         if held_out is not None
-        else "No pictures were held out, so its state is the last one."
+        else "No state did better than the base model on held-out pictures, or none were held out: it is the last one."
     )
     text = f"""\
 ---

@@ -223,7 +223,9 @@ def _deliver(
     """Write the best state, and the last where none is known to be better, with its card and preview."""
     best = read_best(task.best_file) if brand.held_out else None
     tensors = adapter_tensors(task.parts)
-    if best is not None and best.step > 0:
+    if best is not None and best.step == 0:
+        best = None  # nothing that was learned does better than the base model: not to be called the best
+    if best is not None:
         tensors = read_best_tensors(task.best_file)
         by_name = learned(task.parts)
         with torch.no_grad():
