@@ -29,4 +29,4 @@ bench: .venv/installed
 	$(BIN)/python tests/benchmarks/speed.py
 	$(BIN)/python tests/benchmarks/batch_shape.py
 	$(BIN)/python tests/benchmarks/evaluation_metrics.py
-	$(BIN)/python tests/benchmarks/starter_quality.py
+	$(BIN)/designkit evaluate --bench design
