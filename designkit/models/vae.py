@@ -5,7 +5,7 @@ Gaussian, or letters of an alphabet (`vq`, `fsq`). Conditions scale and shift ev
 tell what class or caption already say.
 """
 
-# pyright: basic
+# pyright: basic, reportArgumentType=false
 from __future__ import annotations
 
 import math
@@ -238,7 +238,7 @@ class _Encoder(nn.Module):
         for place, stage in enumerate(self.stages):
             if place:
                 x = self.resize[place - 1](F.avg_pool2d(x, 2))
-            for block in stage:
+            for block in stage.children():
                 x = block(x, embedded)
         x = F.silu(self.norm(x))
         return self.to_latent(x.flatten(1) if self.is_vector else x)
@@ -267,6 +267,6 @@ class _Decoder(nn.Module):
         for place, stage in enumerate(self.stages):
             if place:
                 x = F.interpolate(self.resize[place - 1](x), scale_factor=2, mode="nearest")
-            for block in stage:
+            for block in stage.children():
                 x = block(x, embedded)
         return self.to_sample(F.silu(self.norm(x)))

@@ -1,5 +1,7 @@
 """The Gaussian mixture of latents: equal to scikit-learn's, and draws that depend on their seeds alone."""
 
+# pyright: basic, reportOptionalIterable=false
+
 import numpy as np
 import pytest
 import torch

@@ -1,5 +1,7 @@
 """Quantisers: gradients pass straight through, averages lead to k-means, letters are counted rightly."""
 
+# pyright: basic, reportArgumentType=false, reportOperatorIssue=false
+
 import math
 
 import pytest

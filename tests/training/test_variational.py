@@ -1,5 +1,7 @@
 """What VAEs lower, against closed forms: divergences, bounds that order and converge, and what equals what."""
 
+# pyright: basic, reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
+
 from __future__ import annotations
 
 import math

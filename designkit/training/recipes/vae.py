@@ -1,6 +1,6 @@
 """Train a variational autoencoder on pictures, and write it as a model folder."""
 
-# pyright: basic, reportPrivateImportUsage=false
+# pyright: basic, reportPrivateImportUsage=false, reportArgumentType=false
 from __future__ import annotations
 
 from collections.abc import Generator
