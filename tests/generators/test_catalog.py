@@ -13,7 +13,7 @@ import pytest
 
 from designkit.errors import ModelRefused
 from designkit.generators import open_generator
-from designkit.generators.catalog import STARTER_FOLDER, find_card, list_cards
+from designkit.generators.catalog import SHIPPED, STARTER_FOLDER, find_card, list_cards
 from designkit.values import Size
 from tests.generators import tiny_pipelines
 from tests.generators.requests import SMALL, ask, open_tiny, pixels
@@ -132,7 +132,8 @@ def test_the_revision_changes_with_weights_and_configuration_but_not_with_the_pl
 def test_the_built_in_models_are_listed_the_default_first():
     cards = list_cards()
     assert cards[-1].name == "draft"
-    assert [card.name for card in cards[:-1]] == (["starter"] if STARTER_FOLDER.is_dir() else [])
+    assert [card.name for card in cards[:-1]] == [name for name, folder in SHIPPED.items() if folder.is_dir()]
+    assert cards[0].name == "starter" or not STARTER_FOLDER.is_dir()
 
 
 @pytest.mark.parametrize(
