@@ -1,6 +1,6 @@
 """From a model's name to its card: what it is, what it accepts, under which licence; weights stay unread.
 
-A name is `starter`, `starter-gan`, `starter-vae`, `draft`, a folder, a `.safetensors` file, or a Hub id with an
+A name is `starter`, `draft`, a folder, a `.safetensors` file, or a Hub id with an
 optional `@revision`. Nothing here imports torch, diffusers or the Hub's library, so that a plan answers at once.
 """
 
@@ -35,8 +35,6 @@ STARTER_FOLDER = Path(__file__).parent.parent / "starter" / "weights"
 
 SHIPPED: Mapping[str, Path] = {
     "starter": STARTER_FOLDER,
-    "starter-gan": STARTER_FOLDER.parent / "gan",
-    "starter-vae": STARTER_FOLDER.parent / "vae",
 }
 """The models that come with designkit, by name; an installation may lack some."""
 

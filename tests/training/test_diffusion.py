@@ -95,6 +95,7 @@ def test_a_pipeline_learns_on_with_its_tokenizer_and_autoencoder_as_they_were(tr
         return next((folder / part).glob("*.safetensors")).read_bytes()
 
     assert weights(out, "vae") == weights(trained, "vae")
+    assert [path for path in out.glob("*/*.json") if str(trained) in path.read_text()] == []
     assert weights(out, "unet") != weights(trained, "unet")
     assert weights(out, "text_encoder") != weights(trained, "text_encoder")
     prompt = "a red apple on the left"

@@ -82,6 +82,8 @@ def _train_further(recipe: DiffusionRecipe, start: str, out: Path) -> Generator[
     denoiser = UNet2DConditionModel.from_pretrained(folder / "unet").float().train()
     text = TextEncoderTask(encoder.train(), tokenizer, seed=recipe.seed)
     yield from stage("text encoder", train(text, recipe.text_encoder.training, out / "checkpoints" / "text-encoder"))
+    for part in (autoencoder, denoiser):
+        part.register_to_config(_name_or_path="")  # Where it came from on this disk is nobody else's business.
     task = DenoiserTask(
         recipe.denoiser, denoiser, text.module, tokenizer, autoencoder, sizes=_sizes(recipe), seed=recipe.seed
     )
