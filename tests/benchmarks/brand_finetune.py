@@ -9,7 +9,7 @@ whose palette distance (mean CIEDE2000 of the area to the brand's nearest colour
 brand's name, whose colours are to stay. Written are `scores.json` and `contact-sheet.png`.
 """
 
-# pyright: basic
+# pyright: basic, reportOptionalMemberAccess=false, reportArgumentType=false
 from __future__ import annotations
 
 import argparse

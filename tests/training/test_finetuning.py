@@ -1,4 +1,4 @@
-# pyright: basic, reportPrivateImportUsage=false
+# pyright: basic, reportPrivateImportUsage=false, reportCallIssue=false
 """Fine-tuning tiny pipelines: what is learned is what diffusers loads, at one strength, in every layout."""
 
 from __future__ import annotations
