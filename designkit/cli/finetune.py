@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import closing
-from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,6 +9,7 @@ import typer
 
 from designkit.cli.console import note, say, say_json
 from designkit.cli.planning import AsJson, Overrides
+from designkit.cli.training_progress import is_main, run_training
 from designkit.errors import InputRefused, Problem
 
 Pictures = Annotated[Path, typer.Argument(metavar="PICTURES", help="A folder of captioned pictures, 10 to 50.")]
@@ -35,15 +33,12 @@ def finetune(
     as_json: AsJson = False,
 ) -> None:
     """Teach a model a brand from its pictures; the same command again goes on where it stopped."""
-    from designkit.cli.stopping import check_stopped, hold_signals
-    from designkit.cli.training_progress import show_training
     from designkit.training.data import survey
     from designkit.training.finetuning.begin import RECIPE_FILE, keep_recipe, model_card, open_recipe
 
     folder = out or Path("outputs") / f"{pictures.resolve().name}-{method}"
-    is_main = os.environ.get("RANK", "0") == "0"
-    found = survey(pictures, cache=folder / "cache" if is_main else None)
-    if is_main:
+    found = survey(pictures, cache=folder / "cache" if is_main() else None)
+    if is_main():
         note(found.text())
     found.check()
     if (folder / RECIPE_FILE).exists():
@@ -57,20 +52,11 @@ def finetune(
     from designkit.training.finetuning.finetune import look_at_pictures
 
     brand = look_at_pictures(recipe, card, found)
-    if is_main:
+    if is_main():
         note(brand.text())
         keep_recipe(recipe, folder)
-    steps, num_steps = learn(recipe, folder, threads=free_cores(), found=found), 0
-    with closing(steps):
-        first = next(steps, None)  # Making ready may take long and has nothing to save: a signal ends it at once.
-        with hold_signals() as is_stopping, show_training(is_shown=is_main) as show:
-            for step in chain([first] if first else [], steps):
-                num_steps += 1
-                show(step)
-                if _agreed(is_stopping()):
-                    break
-    check_stopped()
-    if not is_main:
+    num_steps = run_training(learn(recipe, folder, threads=free_cores(), found=found))
+    if not is_main():
         return
     line = written.usage(recipe, folder)
     if as_json:
@@ -110,12 +96,3 @@ def convert(
         say_json({"file": str(target), "layout": to, "tensors": len(weights.tensors), "errors": []})
     else:
         say(f"{target}: {len(weights.tensors) // 2} layers in {to}'s names, at the same strength")
-
-
-def _agreed(is_stopping: bool) -> bool:
-    """Whether any process has been asked to stop: all of them stop after the same step, or the rest would wait."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return is_stopping
-    from designkit.training.processes import is_any, state
-
-    return is_any(state(), is_stopping)

@@ -15,11 +15,8 @@ Closing the iterator saves (see training/loop.py); that is how a signal ends it.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +24,7 @@ import typer
 
 from designkit.cli.console import note, say, say_json
 from designkit.cli.planning import AsJson, Overrides
+from designkit.cli.training_progress import is_main, run_training
 from designkit.errors import InputRefused, Problem
 
 if TYPE_CHECKING:
@@ -154,8 +152,6 @@ FAMILIES: dict[str, Family] = {
 
 
 def _train(kind: str, data: Path, out: Path | None, overrides: Sequence[str], *, as_json: bool) -> None:
-    from designkit.cli.stopping import check_stopped, hold_signals
-    from designkit.cli.training_progress import show_training
     from designkit.training.config import read_recipe
 
     family = FAMILIES[kind]
@@ -173,17 +169,8 @@ def _train(kind: str, data: Path, out: Path | None, overrides: Sequence[str], *,
     _keep(folder, recipe, found)
     from designkit.models.device import free_cores  # before torch: it decides how idle threads wait
 
-    steps, num_steps = family.load_train()(recipe, folder, threads=free_cores()), 0
-    with closing(steps):
-        first = next(steps, None)  # Making ready may take long and has nothing to save: a signal ends it at once.
-        with hold_signals() as is_stopping, show_training(is_shown=_is_main()) as show:
-            for step in chain([first] if first else [], steps):
-                num_steps += 1
-                show(step)
-                if _agreed(is_stopping()):
-                    break
-    check_stopped()
-    if not _is_main():
+    num_steps = run_training(family.load_train()(recipe, folder, threads=free_cores()))
+    if not is_main():
         return
     if as_json:
         say_json({"model": str(folder), "steps": num_steps, "data": found.summary() if found else None})
@@ -195,8 +182,8 @@ def _survey(place: Path, folder: Path) -> Survey:
     """Look at every picture before anything runs, and say what was found."""
     from designkit.training.data import survey
 
-    found = survey(place, cache=folder / "cache" if _is_main() else None)
-    if _is_main():
+    found = survey(place, cache=folder / "cache" if is_main() else None)
+    if is_main():
         note(found.text())
     found.check()
     return found
@@ -230,23 +217,9 @@ def _keep(folder: Path, recipe: Any, found: Survey | None) -> None:
     from designkit.runs.folder import make_folder
     from designkit.training.config import recipe_text
 
-    if not _is_main():
+    if not is_main():
         return
     make_folder(folder)
     write_durably(folder / "recipe.yaml", recipe_text(recipe).encode())
     if found is not None:
         write_durably(folder / "data.json", (json.dumps(found.summary(), ensure_ascii=False, indent=1) + "\n").encode())
-
-
-def _is_main() -> bool:
-    """Whether this is the one process that speaks, of those that `accelerate launch` has started."""
-    return os.environ.get("RANK", "0") == "0"
-
-
-def _agreed(is_stopping: bool) -> bool:
-    """Whether any process has been asked to stop: all of them stop after the same step, or the rest would wait."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return is_stopping
-    from designkit.training.processes import is_any, state
-
-    return is_any(state(), is_stopping)

@@ -1,14 +1,18 @@
-"""How a training goes, on the terminal: a bar with losses and the time left, or a plain line every few seconds."""
+"""Going through a training on the terminal: a bar with losses and time left, or lines; a signal saves and ends it."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Generator
+from contextlib import closing
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from designkit.cli.console import LINE_SECONDS, duration, note
+from designkit.cli.stopping import check_stopped, hold_signals
 
 if TYPE_CHECKING:
     from designkit.training.loop import StageReport, StepReport
@@ -74,3 +78,32 @@ def _measured(report: StepReport) -> str:
     losses = "  ".join(f"{name} loss {loss:.4f}" for name, loss in report.losses.items())
     metrics = "  ".join(f"{name} {value:.4f}" for name, value in list(report.metrics.items())[:4])
     return "  ".join(part for part in (losses, metrics, f"{report.samples_per_second:,.0f} samples/s") if part)
+
+
+def run_training(steps: Generator[StageReport]) -> int:
+    """Show each step of a training and return how many there were; a signal lets the step end, and saves."""
+    num_steps = 0
+    with closing(steps):
+        first = next(steps, None)  # Making ready may take long and has nothing to save: a signal ends it at once.
+        with hold_signals() as is_stopping, show_training(is_shown=is_main()) as show:
+            for step in chain([first] if first else [], steps):
+                num_steps += 1
+                show(step)
+                if _agreed(is_stopping()):
+                    break
+    check_stopped()
+    return num_steps
+
+
+def is_main() -> bool:
+    """Whether this is the one process that speaks, of those that `accelerate launch` has started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _agreed(is_stopping: bool) -> bool:
+    """Whether any process has been asked to stop: all of them stop after the same step, or the rest would wait."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return is_stopping
+    from designkit.training.processes import is_any, state
+
+    return is_any(state(), is_stopping)
