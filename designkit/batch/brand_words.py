@@ -1,6 +1,6 @@
 """What a model's prompts call the colours of a brand: words that the model knows.
 
-The starter knows fourteen colours, and is given the nearest one. Every other model is given what people call the
+The starters know fourteen colours, and are given the nearest one. Every other model is given what people call the
 colour, or the word that the kit itself gives.
 """
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from designkit.design.colours import COLOUR_NAMES, colour_difference, name_colour, to_hex, to_rgb
 from designkit.generators.base import ModelCard
+from designkit.generators.catalog import SHIPPED
 
 if TYPE_CHECKING:
     from designkit.design.brand import Brand, BrandColour
@@ -31,7 +32,7 @@ class ColourWord:
 
 def colour_word(colour: BrandColour, card: ModelCard) -> ColourWord:
     """The word for one colour."""
-    if card.name == "starter":
+    if card.name in SHIPPED:
         return _starter_word(colour)
     if colour.word:
         return ColourWord(colour=colour.colour, word=colour.word, difference=0.0)

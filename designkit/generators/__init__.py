@@ -18,7 +18,7 @@ def open_generator(
 ) -> Generator:
     """Open the model that `name` means, ready to draw.
 
-    `name` is `starter`, `draft` (instant placeholders), a folder in the diffusers
+    `name` is `starter`, `starter-gan` or `starter-vae`, `draft` (instant placeholders), a folder in the diffusers
     layout or our own, a `.safetensors` checkpoint, or a Hub id with an optional `@revision`, which is downloaded
     if it is not on this disk.
     `precision`, `batch_size`, `threads` and `device` are chosen for this machine unless given; to repeat a run

@@ -1,7 +1,8 @@
 """From a model's name to its card: what it is, what it accepts, under which licence; weights stay unread.
 
-A name is `starter`, `draft`, a folder, a `.safetensors` file, or a Hub id with an
-optional `@revision`. Nothing here imports torch, diffusers or the Hub's library, so that a plan answers at once.
+A name is one of those that ship (`starter`, `starter-gan`, `starter-vae`), `draft`, a folder, a `.safetensors` file,
+or a Hub id with an optional `@revision`. Nothing here imports torch, diffusers or the Hub's library, so that a plan
+answers at once.
 """
 
 from __future__ import annotations
@@ -31,10 +32,13 @@ from designkit.generators.weights import (
 )
 from designkit.values import Size
 
-STARTER_FOLDER = Path(__file__).parent.parent / "starter" / "weights"
+_STARTERS = Path(__file__).parent.parent / "starter"
+STARTER_FOLDER = _STARTERS / "weights"
 
 SHIPPED: Mapping[str, Path] = {
     "starter": STARTER_FOLDER,
+    "starter-gan": _STARTERS / "gan",
+    "starter-vae": _STARTERS / "vae",
 }
 """The models that come with designkit, by name; an installation may lack some."""
 
@@ -46,6 +50,8 @@ def find_card(name: str) -> ModelCard:
     if name == "draft":
         return DRAFT_CARD
     if name in SHIPPED:
+        if not SHIPPED[name].is_dir():
+            raise ModelRefused(_left_out(name))
         return _folder_card(name, SHIPPED[name])
     path = Path(name).expanduser()
     if name and path.is_dir():
@@ -287,6 +293,15 @@ def _unknown(name: str) -> Problem:
         code="model-missing",
         message=message,
         fix=hint or "use `starter`, a model folder, a .safetensors file, or a Hub id such as owner/name",
+    )
+
+
+def _left_out(name: str) -> Problem:
+    there = [other for other, folder in SHIPPED.items() if folder.is_dir()]
+    return Problem(
+        code="model-missing",
+        message=f"{name} did not come with this installation: there is no {SHIPPED[name]}",
+        fix=f"use {there[0]}" if there else "install designkit again",
     )
 
 

@@ -80,7 +80,7 @@ class ModelDocument(_Strict):
 
     name: Text = Field(
         default="starter",
-        description="starter, draft, a folder, a .safetensors file, or a Hub id",
+        description="starter, starter-gan, starter-vae, draft, a folder, a .safetensors file, or a Hub id",
         examples=["starter", "draft"],
     )
     variant: Text | None = Field(default=None, description="a flavour of the weights, such as fp16", examples=["fp16"])

@@ -136,6 +136,14 @@ def test_the_built_in_models_are_listed_the_default_first():
     assert cards[0].name == "starter" or not STARTER_FOLDER.is_dir()
 
 
+def test_a_model_that_an_installation_lacks_is_refused_by_name_and_not_listed(tmp_path, monkeypatch):
+    lacking = {"starter": STARTER_FOLDER, "starter-gan": tmp_path / "gan"}
+    monkeypatch.setattr("designkit.generators.catalog.SHIPPED", lacking)
+    with pytest.raises(ModelRefused, match=r"starter-gan did not come with this installation.*\n?.*use starter"):
+        open_generator("starter-gan")
+    assert "starter-gan" not in [card.name for card in list_cards()]
+
+
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
