@@ -64,6 +64,12 @@ class AutoencoderRecipe(Strict):
     gradient_weight: float = Field(default=0.5, description="weight of the L1 of image gradients")
     kl_weight: float = 1e-6
     equivariance_share: float = Field(default=0.15, description="share of steps that also train the halved latent")
+    recoloured_share: float = Field(
+        default=0.5, ge=0, le=1, description="share of a batch in colours that no scene has, so that any can be kept"
+    )
+    anchor_weight: float = Field(
+        default=4.0, ge=0, description="where it learns on: how firmly the latents of scenes stay where they are"
+    )
     training: Schedule = Schedule(minutes=27)
     decoder_training: Schedule = Schedule(minutes=20)
 
@@ -109,13 +115,25 @@ class DiffusionRecipe(Strict):
     seed: int = 0
     start_from: str | None = Field(
         default=None,
-        description="name or folder of a pipeline of the same kind whose denoiser and text encoder learn on; its "
-        "tokenizer and autoencoder stay as they are",
+        description="name or folder of a pipeline of the same kind of which a part learns on, the rest stays as it is",
+    )
+    learns: Literal["denoiser", "autoencoder"] = Field(
+        default="denoiser",
+        description="what of start_from learns: the denoiser with the text encoder, or the autoencoder, which learns "
+        "colours that no scene has while its latents of scenes stay where they are",
     )
     sizes: tuple[str, ...] = ("128x128", "128x128", "128x128", "160x96", "96x160")
     autoencoder: AutoencoderRecipe = AutoencoderRecipe()
     text_encoder: TextEncoderRecipe = TextEncoderRecipe()
-    denoiser: DenoiserRecipe
+    denoiser: DenoiserRecipe | None = None
+
+    @model_validator(mode="after")
+    def _has_what_learns(self) -> DiffusionRecipe:
+        if self.learns == "autoencoder" and self.start_from is None:
+            raise ValueError("learns: autoencoder goes on from a model: name it in start_from")
+        if self.learns == "denoiser" and self.denoiser is None:
+            raise ValueError("denoiser is missing: give at least denoiser.training")
+        return self
 
 
 class DetectorRecipe(Strict):

@@ -1,72 +1,63 @@
-"""The autoencoder's recipe."""
+"""The autoencoder's tasks: recolouring reaches every colour, and widening holds what was known."""
 
-# pyright: basic, reportAttributeAccessIssue=false, reportArgumentType=false
+# pyright: basic, reportPrivateImportUsage=false
 import torch
 
-from designkit.starter.renderer import render
-from designkit.starter.scenes import training_scene
-from designkit.training.config import AutoencoderRecipe, Schedule
-from designkit.training.recipes.autoencoder import (
-    CROP,
-    AutoencoderTask,
-    DecoderTask,
-    pictures_to_tensor,
-    standardise_latents,
-)
-
-TINY = AutoencoderRecipe(
-    channels=(8, 8, 8, 8), norm_groups=1, crop_px=64, equivariance_share=1.0, training=Schedule(steps=1),
-    decoder_training=Schedule(steps=1),
-)  # fmt: skip
+from designkit.training.config import AutoencoderRecipe
+from designkit.training.recipes.autoencoder import WideningTask, build_autoencoder, recolour
 
 
-def pixels(count: int) -> torch.Tensor:
-    return pictures_to_tensor([render(training_scene(index, seed=3), CROP) for index in range(count)])
+def test_recolouring_maps_each_channel_between_two_levels_of_its_picture():
+    rng = torch.Generator().manual_seed(0)
+    ramp = torch.linspace(-1, 1, 5).view(1, 1, 1, 5).expand(64, 3, 1, 5)  # grey: the order of channels does not matter
+    changed = recolour(ramp, rng)
+    assert changed.shape == ramp.shape
+    assert float(changed.abs().max()) <= 1.0
+    middle = (changed[..., :1] + changed[..., -1:]) / 2
+    torch.testing.assert_close(changed[..., 2:3], middle)  # straight lines stay straight
+    white = changed[:, :, 0, -1]
+    assert bool(((white.abs() == 1).float().mean() - 0.5).abs() < 0.1)  # half of the levels are full ones
 
 
-def test_pictures_become_tensors_between_minus_one_and_one():
-    tensor = pixels(2)
-    assert tensor.shape == (2, 3, 128, 128)
-    assert tensor.min() >= -1
-    assert tensor.max() <= 1
-    assert tensor.dtype == torch.float32
+def test_recolouring_exchanges_channels_of_a_picture_alike_at_every_pixel():
+    rng = torch.Generator().manual_seed(1)
+    red = torch.full((200, 3, 2, 2), -1.0)
+    red[:, 0] = 1.0
+    changed = recolour(red, rng)
+    torch.testing.assert_close(changed[:, :, :1, :1].expand_as(changed), changed)
+    assert float(changed[:, :, 0, 0].mean(dim=0).std()) < 0.1  # no channel is favoured
 
 
-def test_standardised_latents_have_mean_0_and_deviation_1_and_the_pictures_do_not_change():
-    torch.manual_seed(1)
-    autoencoder = AutoencoderTask(TINY, seed=3).autoencoder.eval()
-    truth = pixels(64)
-    with torch.no_grad():
-        before = autoencoder.decode(autoencoder.encode(truth).latent_dist.mean).sample
-        standardise_latents(autoencoder, seed=3)
-        latents = autoencoder.encode(truth).latent_dist.mean
-        after = autoencoder.decode(latents).sample
-    assert torch.allclose(before, after, atol=1e-4)
-    assert latents.mean(dim=(0, 2, 3)).abs().max() < 0.2
-    assert (latents.std(dim=(0, 2, 3)) - 1).abs().max() < 0.2
-    assert autoencoder.config.scaling_factor == 1.0
+def test_scenes_are_decoded_from_where_they_always_were_and_their_latents_are_held():
+    recipe = AutoencoderRecipe(channels=(8, 8), norm_groups=1, crop_px=16, recoloured_share=0.5, anchor_weight=10.0)
+    torch.manual_seed(0)
+    task = WideningTask(build_autoencoder(recipe), recipe, seed=3)
+    batch = task.batch(0, 4)
+    side = 16 // 2
+    batch["noise"] = torch.zeros(4, 4, side, side)
+    assert int(batch["is_known"].sum()) == 2
+    loss, measured = task.module(batch)
+    assert measured["moved"] == 0.0  # nothing is learned yet
+    torch.testing.assert_close(float(loss.detach()), measured["distance"])
+
+    with torch.no_grad():  # move every latent by one: the anchor sees the known half of them
+        task.autoencoder.quant_conv.bias[: recipe.latent_channels] += 1.0
+    loss, measured = task.module(batch)
+    torch.testing.assert_close(measured["moved"], 0.5, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(float(loss.detach()), measured["distance"] + 10.0 * 0.5, rtol=1e-5, atol=1e-5)
+
+    known = task.module.known.encode(batch["pixels"][batch["is_known"]]).latent_dist.mean
+    drawn = task.autoencoder.decode(known).sample
+    truth = batch["pixels"][batch["is_known"]]
+    only = {**{name: batch[name][batch["is_known"]] for name in ("pixels", "noise")}, "is_known": torch.ones(2) > 0}
+    _, measured = task.module(only)
+    gradients = sum(0.5 * (drawn.diff(dim=axis) - truth.diff(dim=axis)).abs().mean() for axis in (2, 3))
+    torch.testing.assert_close(measured["distance"], float(((drawn - truth).abs().mean() + gradients).detach()))
 
 
-def test_sharpening_the_decoder_leaves_the_latent_space_as_it_was():
-    torch.manual_seed(2)
-    autoencoder = AutoencoderTask(TINY, seed=3).autoencoder
-    task = DecoderTask(autoencoder, TINY, seed=3)
-    truth = pixels(2)
-    before = autoencoder.encode(truth).latent_dist.mean.detach()
-    optimizer = torch.optim.SGD(task.phases(Schedule(steps=1))[0].groups[0]["params"], lr=0.1)
-    loss, _ = task.module(task.batch(0, 2))
-    loss.backward()
-    optimizer.step()
-    assert torch.equal(before, autoencoder.encode(truth).latent_dist.mean)
-    assert not torch.equal(
-        autoencoder.decoder.conv_out.weight.grad, torch.zeros_like(autoencoder.decoder.conv_out.weight)
-    )
-
-
-def test_a_batch_is_fixed_by_its_step_and_its_crops_have_the_size_asked_for():
-    task = AutoencoderTask(TINY, seed=3)
-    first, again, other = task.batch(4, 2), task.batch(4, 2), task.batch(5, 2)
-    assert first["pixels"].shape == (2, 3, 64, 64)
-    assert torch.equal(first["pixels"], again["pixels"])
-    assert torch.equal(first["noise"], again["noise"])
-    assert not torch.equal(first["pixels"], other["pixels"])
+def test_what_is_known_never_learns_and_no_checkpoint_keeps_it():
+    recipe = AutoencoderRecipe(channels=(8, 8), norm_groups=1, crop_px=16)
+    task = WideningTask(build_autoencoder(recipe), recipe, seed=3)
+    own = {id(parameter) for parameter in task.module.parameters()}
+    assert own == {id(parameter) for parameter in task.autoencoder.parameters()}
+    assert not any(parameter.requires_grad for parameter in task.module.known.parameters())

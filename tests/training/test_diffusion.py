@@ -103,6 +103,29 @@ def test_a_pipeline_learns_on_with_its_tokenizer_and_autoencoder_as_they_were(tr
     assert tokenizers[0](prompt).input_ids == tokenizers[1](prompt).input_ids
 
 
+def test_an_autoencoder_learns_all_colours_while_the_rest_stays_as_it_was(trained: Path, tmp_path: Path):
+    path = tmp_path / "colours.yaml"
+    text = TINY.replace("name: tiny", f"name: colours\nstart_from: {trained}\nlearns: autoencoder")
+    path.write_text(text[: text.index("text_encoder:")])
+    out = tmp_path / "colours"
+    assert [step.stage for step in train_diffusion(read_recipe(path), out)] == ["autoencoder"]
+
+    def weights(folder: Path, part: str) -> bytes:
+        return next((folder / part).glob("*.safetensors")).read_bytes()
+
+    assert weights(out, "vae") != weights(trained, "vae")
+    assert weights(out, "unet") == weights(trained, "unet")
+    assert weights(out, "text_encoder") == weights(trained, "text_encoder")
+    assert list(train_diffusion(read_recipe(path), out)) == []
+
+
+def test_a_recipe_says_what_is_missing_for_what_learns(recipe_file: Path):
+    with pytest.raises(InputRefused, match="start_from"):
+        read_recipe(recipe_file, ["learns=autoencoder"])
+    with pytest.raises(InputRefused, match="denoiser is missing"):
+        read_recipe(Path("prompts/train/starter-colours.yaml"), ["learns=denoiser"])
+
+
 def test_learning_on_from_a_model_without_a_folder_is_refused(recipe_file: Path, tmp_path: Path):
     recipe = read_recipe(recipe_file, ["start_from=draft"])
     with pytest.raises(InputRefused, match="draft"):

@@ -13,6 +13,10 @@ from torch import Tensor
 from designkit.errors import ModelRefused, Problem
 from designkit.training.finetuning.recipe import FinetuneRecipe
 
+NOISIEST_SHARE = 0.3
+"""Of a batch's places, where a schedule ends in pure noise: they lie in the last tenth of the timesteps."""
+
+_NOISIEST = 0.9
 _NEARLY_PURE_NOISE = 1e-6  # signal-to-noise ratio; schedules that are not rescaled end above 4e-5
 
 
@@ -62,10 +66,18 @@ class DiscreteNoising:
         is_v = kind == "v_prediction"
         automatic = "flow" if ends_in_noise and is_v else "min-snr"
         self.weighting = automatic if recipe.weighting == "auto" else recipe.weighting
+        self.noisiest_share = NOISIEST_SHARE if ends_in_noise else 0.0
 
     def draw(self, places: Tensor) -> Tensor:
-        """Timesteps [N], uniform."""
-        return (places * len(self.snr)).long().clamp(max=len(self.snr) - 1)
+        """Timesteps [N]: uniform but for a share in the noisiest tenth, where the schedule ends in pure noise.
+
+        There the text alone decides which colours there are and where things stand: from there drawing begins, and
+        with uniform timesteps little is learned of it.
+        """
+        noisy = 1 - (1 - places) * (1 - _NOISIEST) / max(self.noisiest_share, 1e-9)
+        others = places / (1 - self.noisiest_share)
+        place = torch.where(places >= 1 - self.noisiest_share, noisy, others)
+        return (place * len(self.snr)).long().clamp(0, len(self.snr) - 1)
 
     def mix(self, latents: Tensor, noise: Tensor, times: Tensor) -> Tensor:
         """alpha x + sigma n."""

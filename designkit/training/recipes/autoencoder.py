@@ -1,9 +1,10 @@
-"""Train the picture autoencoder on rendered scenes."""
+"""Train the picture autoencoder on rendered scenes, in their own colours and in any others."""
 
 # pyright: basic, reportPrivateImportUsage=false, reportArgumentType=false, reportAttributeAccessIssue=false
 # pyright: reportOptionalMemberAccess=false, reportOptionalSubscript=false, reportOperatorIssue=false
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -50,6 +51,19 @@ def pictures_to_tensor(pictures: Sequence[Image]) -> torch.Tensor:
     return torch.from_numpy(array).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0).contiguous()
 
 
+def recolour(pixels: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """Each picture [N, 3, H, W] in [-1, 1] in other colours: channels exchanged, each spread between two random levels.
+
+    Scenes have fourteen colours; white and black, by this map, become any other, and the rest something between. Half
+    of the levels lie at the ends of the range, since brand colours are often full ones.
+    """
+    count = len(pixels)
+    channels = torch.stack([torch.randperm(3, generator=rng) for _ in range(count)])
+    levels = (4 * torch.rand((2, count, 3, 1, 1), generator=rng) - 2).clamp(-1, 1)
+    exchanged = pixels[torch.arange(count)[:, None], channels]
+    return torch.lerp(levels[0], levels[1], (exchanged + 1) / 2)
+
+
 class AutoencoderTask:
     """Reconstruction of training scenes: L1, L1 of gradients, a trace of KL, and scale equivariance.
 
@@ -68,17 +82,14 @@ class AutoencoderTask:
 
     def batch(self, step: int, size: int) -> dict[str, Any]:
         """`size` rendered scenes with the noise of their latents."""
-        scenes = [training_scene(step * size + index, seed=self.seed) for index in range(size)]
-        rng = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
-        crop, places = self.module.recipe.crop_px, random.Random(f"crop/{self.seed}/{step}")
-        pictures: list[Image] = []
-        for scene in scenes:
-            left, top = places.randint(0, CROP.width - crop), places.randint(0, CROP.height - crop)
-            pictures.append(render(scene, CROP).crop((left, top, left + crop, top + crop)))
-        channels = self.autoencoder.config.latent_channels
+        pixels, rng = _crops(self.module.recipe, step, size, seed=self.seed)
+        channels, side = self.autoencoder.config.latent_channels, self.module.recipe.crop_px // 8
+        num_recoloured = round(size * self.module.recipe.recoloured_share)
+        if num_recoloured:
+            pixels[:num_recoloured] = recolour(pixels[:num_recoloured], rng)
         return {
-            "pixels": pictures_to_tensor(pictures),
-            "noise": torch.randn((size, channels, crop // 8, crop // 8), generator=rng),
+            "pixels": pixels,
+            "noise": torch.randn((size, channels, side, side), generator=rng),
             "halve": bool(torch.rand((), generator=rng) < self.module.recipe.equivariance_share),
         }
 
@@ -109,8 +120,12 @@ class DecoderTask:
         rng = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
         shape = (size, self.autoencoder.config.latent_channels, CROP.height // 8, CROP.width // 8)
         strength = _LATENT_ERROR * torch.rand((size, 1, 1, 1), generator=rng)
+        pixels = pictures_to_tensor([render(scene, CROP) for scene in scenes])
+        num_recoloured = round(size * self.module.recipe.recoloured_share)
+        if num_recoloured:
+            pixels[:num_recoloured] = recolour(pixels[:num_recoloured], rng)
         return {
-            "pixels": pictures_to_tensor([render(scene, CROP) for scene in scenes]),
+            "pixels": pixels,
             "noise": strength * torch.randn(shape, generator=rng),
         }
 
@@ -122,6 +137,55 @@ class DecoderTask:
     def look(self) -> Look:
         """Eight scenes that training never shows, and below them what comes back."""
         return _look(self.autoencoder, self.seed)
+
+
+class WideningTask:
+    """Teach an autoencoder that knows the scenes' colours all others, while its latents of scenes stay where they are.
+
+    So denoisers and other models that were trained on those latents go on as before. Recoloured pictures are
+    encoded and decoded; scenes in their own colours are decoded from where the autoencoder has always put them, with
+    the noise that a denoiser leaves, and their latents are held there, with `anchor_weight`.
+    """
+
+    def __init__(self, autoencoder: AutoencoderKL, recipe: AutoencoderRecipe, *, seed: int) -> None:
+        self.seed = seed
+        self.autoencoder = autoencoder
+        self.module = _Widening(autoencoder, recipe)
+
+    def batch(self, step: int, size: int) -> dict[str, Any]:
+        """`size` scenes, a share of them in other colours, with the noise laid on their latents."""
+        pixels, rng = _crops(self.module.recipe, step, size, seed=self.seed)
+        num_recoloured = round(size * self.module.recipe.recoloured_share)
+        is_known = torch.randperm(size, generator=rng) >= num_recoloured
+        pixels[~is_known] = recolour(pixels[~is_known], rng)
+        side = self.module.recipe.crop_px // 8
+        shape = (size, self.autoencoder.config.latent_channels, side, side)
+        strength = _LATENT_ERROR * torch.rand((size, 1, 1, 1), generator=rng)
+        return {
+            "pixels": pixels, "is_known": is_known, "noise": strength * torch.randn(shape, generator=rng)
+        }  # fmt: skip
+
+    def phases(self, schedule: Schedule) -> list[Phase]:
+        """One phase: all weights at the schedule's rate."""
+        return [
+            Phase(
+                loss=self.module,
+                groups=[{"params": list(self.autoencoder.parameters()), "lr": schedule.learning_rate}],
+            )
+        ]
+
+    def look(self) -> Look:
+        """Eight scenes in their own colours and eight in others, above what comes back of each."""
+        known = _unseen(self.seed)
+        strange = recolour(known, torch.Generator().manual_seed(self.seed))
+        rows, metrics = [], {}
+        for name, truth in (("distance", known), ("distance in other colours", strange)):
+            drawn = self.autoencoder.decode(self.autoencoder.encode(truth).latent_dist.mean).sample.cpu()
+            rows += [truth, drawn]
+            metrics[name] = float(functional.l1_loss(drawn, truth))
+        moved = self.autoencoder.encode(known).latent_dist.mean - self.module.known.encode(known).latent_dist.mean
+        metrics["latents moved"] = float(moved.square().mean().sqrt())
+        return Look(picture=picture_grid(torch.cat(rows), columns=_NUM_SHOWN), metrics=metrics)
 
 
 @torch.no_grad()
@@ -149,9 +213,24 @@ def standardise_latents(autoencoder: AutoencoderKL, *, seed: int) -> None:
     autoencoder.register_to_config(scaling_factor=1.0)
 
 
-def _look(autoencoder: AutoencoderKL, seed: int) -> Look:
+def _crops(recipe: AutoencoderRecipe, step: int, size: int, *, seed: int) -> tuple[torch.Tensor, torch.Generator]:
+    """The training scenes of a step, a square cut from each, [size, 3, crop, crop]; and the step's generator."""
+    crop, places = recipe.crop_px, random.Random(f"crop/{seed}/{step}")
+    pictures: list[Image] = []
+    for index in range(size):
+        scene = training_scene(step * size + index, seed=seed)
+        left, top = places.randint(0, CROP.width - crop), places.randint(0, CROP.height - crop)
+        pictures.append(render(scene, CROP).crop((left, top, left + crop, top + crop)))
+    return pictures_to_tensor(pictures), torch.Generator().manual_seed(seed * 1_000_003 + step)
+
+
+def _unseen(seed: int) -> torch.Tensor:
     scenes = [training_scene(_FIRST_LOOK + index, seed=seed) for index in range(_NUM_SHOWN)]
-    truth = pictures_to_tensor([render(scene, CROP) for scene in scenes])
+    return pictures_to_tensor([render(scene, CROP) for scene in scenes])
+
+
+def _look(autoencoder: AutoencoderKL, seed: int) -> Look:
+    truth = _unseen(seed)
     drawn = autoencoder.decode(autoencoder.encode(truth.to(autoencoder.device)).latent_dist.mean).sample.cpu()
     distance = float(functional.l1_loss(drawn, truth))
     return Look(picture=picture_grid(torch.cat([truth, drawn]), columns=_NUM_SHOWN), metrics={"distance": distance})
@@ -198,3 +277,31 @@ class _Reconstruction(torch.nn.Module):
             loss = loss + 0.25 * picture_distance(small, functional.avg_pool2d(pixels, 2), self.recipe.gradient_weight)
         kl = posterior.kl().mean()
         return loss + self.recipe.kl_weight * kl, {"l1": plain, "kl": float(kl.detach())}
+
+
+class _Widening(torch.nn.Module):
+    def __init__(self, autoencoder: AutoencoderKL, recipe: AutoencoderRecipe) -> None:
+        super().__init__()
+        self.autoencoder = autoencoder
+        self.recipe = recipe
+        known = copy.deepcopy(autoencoder).eval().requires_grad_(False)
+        self._known = (known,)  # not one of this module's parts: it never learns, and no checkpoint keeps it
+
+    @property
+    def known(self) -> AutoencoderKL:
+        return self._known[0].to(self.autoencoder.device)
+
+    def forward(self, batch: dict[str, Any]) -> tuple[torch.Tensor, dict[str, float]]:
+        pixels = batch["pixels"].to(self.autoencoder.device)
+        is_known = batch["is_known"].to(pixels.device)
+        latent = self.autoencoder.encode(pixels).latent_dist.mean.float()
+        start = latent.detach().clone()
+        if bool(is_known.any()):
+            with torch.no_grad():
+                start[is_known] = self.known.encode(pixels[is_known]).latent_dist.mean.float()
+        moved = (latent - start).square().mean(dim=(1, 2, 3))[is_known].sum() / len(pixels)
+        held = torch.where(is_known[:, None, None, None], start, latent)
+        drawn = self.autoencoder.decode(held + batch["noise"].to(latent.device)).sample
+        distance = picture_distance(drawn, pixels, self.recipe.gradient_weight)
+        measured = {"distance": float(distance.detach()), "moved": float(moved.detach())}
+        return distance + self.recipe.anchor_weight * moved, measured

@@ -1,6 +1,6 @@
 """From nothing to a text-to-image pipeline: tokenizer, autoencoder, text encoder, denoiser, export.
 
-With `start_from` the denoiser and the text encoder of an existing pipeline learn on instead. Every stage keeps
+With `start_from` the denoiser and the text encoder, or the autoencoder, of an existing pipeline learn on instead. Every stage keeps
 its checkpoints under the output folder and its result beside them; the same call again goes on with the first
 stage that has not ended.
 """
@@ -22,7 +22,12 @@ from designkit.generators.catalog import find_card
 from designkit.training.config import DiffusionRecipe
 from designkit.training.loop import StageReport, stage, train
 from designkit.training.processes import state
-from designkit.training.recipes.autoencoder import AutoencoderTask, DecoderTask, standardise_latents
+from designkit.training.recipes.autoencoder import (
+    AutoencoderTask,
+    DecoderTask,
+    WideningTask,
+    standardise_latents,
+)
 from designkit.training.recipes.denoiser import DenoiserTask, build_denoiser, build_scheduler
 from designkit.training.recipes.text_encoder import TextEncoderTask, build_text_encoder, build_tokenizer
 from designkit.values import Size
@@ -39,6 +44,7 @@ def train_diffusion(recipe: DiffusionRecipe, out: Path, *, threads: int = 1) -> 
     if recipe.start_from is not None:
         yield from _train_further(recipe, recipe.start_from, out)
         return
+    assert recipe.denoiser is not None  # The recipe was checked.
     checkpoints = out / "checkpoints"
     with state().main_process_first():
         tokenizer = build_tokenizer(recipe.text_encoder, out / "tokenizer", seed=recipe.seed)
@@ -80,17 +86,29 @@ def _train_further(recipe: DiffusionRecipe, start: str, out: Path) -> Generator[
     encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
     autoencoder = AutoencoderKL.from_pretrained(folder / "vae").float().eval().requires_grad_(False)
     denoiser = UNet2DConditionModel.from_pretrained(folder / "unet").float().train()
-    text = TextEncoderTask(encoder.train(), tokenizer, seed=recipe.seed)
-    yield from stage("text encoder", train(text, recipe.text_encoder.training, out / "checkpoints" / "text-encoder"))
     for part in (autoencoder, denoiser):
         part.register_to_config(_name_or_path="")  # Where it came from on this disk is nobody else's business.
+    if recipe.learns == "autoencoder":
+        task = WideningTask(autoencoder.train().requires_grad_(True), recipe.autoencoder, seed=recipe.seed)
+        yield from stage("autoencoder", train(task, recipe.autoencoder.training, out / "checkpoints" / "autoencoder"))
+    else:
+        yield from _train_denoiser_further(recipe, denoiser, encoder, tokenizer, autoencoder, out)
+    export_pipeline(
+        out, denoiser=denoiser, encoder=encoder, autoencoder=autoencoder, tokenizer=tokenizer, recipe=recipe
+    )
+
+
+def _train_denoiser_further(
+    recipe: DiffusionRecipe, denoiser: UNet2DConditionModel, encoder: CLIPTextModel, tokenizer: CLIPTokenizer,
+    autoencoder: AutoencoderKL, out: Path,
+) -> Generator[StageReport]:  # fmt: skip
+    assert recipe.denoiser is not None  # The recipe was checked.
+    text = TextEncoderTask(encoder.train(), tokenizer, seed=recipe.seed)
+    yield from stage("text encoder", train(text, recipe.text_encoder.training, out / "checkpoints" / "text-encoder"))
     task = DenoiserTask(
         recipe.denoiser, denoiser, text.module, tokenizer, autoencoder, sizes=_sizes(recipe), seed=recipe.seed
     )
     yield from stage("denoiser", train(task, recipe.denoiser.training, out / "checkpoints" / "denoiser"))
-    export_pipeline(
-        out, denoiser=denoiser, encoder=encoder, autoencoder=autoencoder, tokenizer=tokenizer, recipe=recipe
-    )
 
 
 def _sizes(recipe: DiffusionRecipe) -> list[Size]:
