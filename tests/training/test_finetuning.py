@@ -20,7 +20,7 @@ from designkit.training.finetuning.families import find_tuned_family
 from designkit.training.finetuning.finetune import finetune
 from designkit.training.finetuning.kept import Kept
 from designkit.training.finetuning.methods import adapter_tensors
-from designkit.training.finetuning.noising import DiscreteNoising, FlowNoising
+from designkit.training.finetuning.noising import NOISIEST_SHARE, DiscreteNoising, FlowNoising
 from designkit.training.finetuning.pictures import BucketOrder, choose_examples, free_size
 from designkit.training.finetuning.recipe import FinetuneData, finetune_preset
 from designkit.training.finetuning.task import FinetuneTask
@@ -267,6 +267,20 @@ def test_weights_of_the_loss_are_those_of_their_papers(models, pictures):
     noising = DiscreteNoising(to_zero, recipe)
     assert noising.weighting == "flow"
     assert float(noising.weights(torch.tensor([999]))[0]) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_timesteps_are_uniform_but_where_a_schedule_ends_in_pure_noise(models, pictures):
+    recipe = recipe_for(models("StableDiffusionPipeline"), pictures)
+    places = (torch.arange(10_000) + 0.5) / 10_000
+    usual = DiscreteNoising(DDPMScheduler(), recipe).draw(places)
+    assert torch.equal(usual, (places * 1000).long())
+    to_zero = DDPMScheduler(prediction_type="v_prediction", rescale_betas_zero_snr=True)
+    drawn = DiscreteNoising(to_zero, recipe).draw(places)
+    counts = torch.bincount(drawn // 100, minlength=10) / len(drawn)
+    expected = torch.full((10,), (1 - NOISIEST_SHARE) / 10)
+    expected[9] += NOISIEST_SHARE
+    torch.testing.assert_close(counts, expected, atol=2e-3, rtol=0)
+    assert int(drawn.max()) == 999
 
 
 def test_min_snr_is_refused_for_flows(models, pictures):
