@@ -112,6 +112,7 @@ def draw_mark(pen: ImageDraw.ImageDraw, x: float, y: float, radius: float, *, in
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("outputs/brand-finetune"))
+    parser.add_argument("--model", default="starter", help="the starter, or a folder of its kind")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--per-prompt", type=int, default=4)
     parser.add_argument("--set", action="append", default=[])
@@ -119,9 +120,14 @@ def main() -> None:
     pictures, out = arguments.out / "pictures", arguments.out / "adapter"
     draw_brand(pictures)
     found = survey(pictures, cache=out / "cache")
-    card = find_card("starter")
+    card = find_card(arguments.model)
     preset = finetune_preset(
-        str(pictures), len(found.entries), model="starter", num_parameters=card.num_parameters, method="lora", name=NAME
+        str(pictures),
+        len(found.entries),
+        model=arguments.model,
+        num_parameters=card.num_parameters,
+        method="lora",
+        name=NAME,
     )
     training = preset.training.model_copy(update={"steps": None, "minutes": arguments.minutes})
     recipe = change_recipe(preset.model_copy(update={"training": training}), arguments.set)
@@ -129,13 +135,13 @@ def main() -> None:
     for step in finetune(recipe, out, threads=free_cores(), found=found):
         steps = step.report.step
     seconds = time.monotonic() - started
-    scores = measure(out, per_prompt=arguments.per_prompt, sheet=arguments.out / "contact-sheet.png")
+    scores = measure(arguments.model, out, per_prompt=arguments.per_prompt, sheet=arguments.out / "contact-sheet.png")
     scores |= {"steps": steps, "seconds": round(seconds, 1)}
     (arguments.out / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
     print(json.dumps(scores, indent=1))
 
 
-def measure(adapter: Path, *, per_prompt: int, sheet: Path) -> dict[str, object]:
+def measure(model: str, adapter: Path, *, per_prompt: int, sheet: Path) -> dict[str, object]:
     """Base and adapter (as trained) on the same prompts and seeds."""
     size = Size(width=128, height=128)
     brand = [
@@ -152,7 +158,7 @@ def measure(adapter: Path, *, per_prompt: int, sheet: Path) -> dict[str, object]
         for number, prompt in enumerate(prompts)
         for seed in range(per_prompt)
     ]
-    generator = designkit.open_generator("starter", precision="fp32", batch_size=4)
+    generator = designkit.open_generator(model, precision="fp32", batch_size=4)
     worn = [replace(request, adapters=(Adapter(path=str(adapter)),)) for request in requests]
     base = {image.request.id: image.image for image in generator.generate(requests)}
     tuned = {image.request.id: image.image for image in generator.generate(worn)}
