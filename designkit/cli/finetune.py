@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from designkit.cli.console import note, say, say_json
+from designkit.cli.console import note, plural, problem_json, say, say_json
 from designkit.cli.planning import AsJson, Overrides
 from designkit.cli.training_progress import is_main, run_training
 from designkit.errors import InputRefused, Problem
+
+if TYPE_CHECKING:
+    from designkit.generators.base import ModelCard
+    from designkit.training.data import Survey
+    from designkit.training.finetuning.check import PictureCheck
+    from designkit.training.finetuning.recipe import FinetuneRecipe
 
 Pictures = Annotated[Path, typer.Argument(metavar="PICTURES", help="A folder of captioned pictures, 10 to 50.")]
 Model = Annotated[
@@ -21,6 +28,13 @@ Out = Annotated[
 ]
 FinetuneMethod = Literal["lora"]
 Method = Annotated[FinetuneMethod, typer.Option("--method", help="What learns.")]
+InstancePrompt = Annotated[
+    str | None,
+    typer.Option("--instance-prompt", metavar="TEXT", help="Caption of pictures that have none: lumen brand design."),
+]
+IsCheck = Annotated[
+    bool, typer.Option("--check", help="Show what is known of the pictures, score the set, and stop; no weights load.")
+]
 Layout = Literal["diffusers", "kohya", "comfyui"]
 
 
@@ -29,29 +43,42 @@ def finetune(
     model: Model = None,
     method: Method = "lora",
     out: Out = None,
+    instance_prompt: InstancePrompt = None,
+    is_check: IsCheck = False,
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
     """Teach a model a brand from its pictures; the same command again goes on where it stopped."""
+    from designkit.generators.catalog import find_card
     from designkit.training.data import survey
     from designkit.training.finetuning.begin import RECIPE_FILE, keep_recipe, model_card, open_recipe
+    from designkit.training.finetuning.pictures import brand_pictures
 
     folder = out or Path("outputs") / f"{pictures.resolve().name}-{method}"
     found = survey(pictures, cache=folder / "cache" if is_main() else None)
-    if is_main():
-        note(found.text())
-    found.check()
+    settings = [*(overrides or ()), *_as_setting("data.instance_prompt", instance_prompt)]
     if (folder / RECIPE_FILE).exists():
         note(f"going on with {folder / RECIPE_FILE}")
-    recipe = open_recipe(pictures, found, folder, model=model, method=method, overrides=overrides or ())
-    card = model_card(recipe.model)
+    recipe = open_recipe(pictures, found, folder, model=model, method=method, overrides=settings)
+    card = find_card(recipe.model) if is_check else model_card(recipe.model)
+    check = _check(found, recipe, card, folder)
+    if is_main() and not (is_check and as_json):
+        (say if is_check else note)(check.text(every=is_check))
+    try:
+        brand = brand_pictures(found, recipe.data, card)
+    except InputRefused as refusal:
+        if is_check and as_json:
+            say_json({**check.to_json(), "errors": [problem_json(problem) for problem in refusal.problems]})
+            raise typer.Exit(refusal.exit_code) from None
+        raise refusal if as_json else _in_one(refusal, check) from None
+    if is_check:
+        say_json({**check.to_json(), "errors": []}) if as_json else say(brand.text())
+        return
 
     from designkit.models.device import free_cores  # before torch: it decides how idle threads wait
     from designkit.training.finetuning import card as written
     from designkit.training.finetuning.finetune import finetune as learn
-    from designkit.training.finetuning.finetune import look_at_pictures
 
-    brand = look_at_pictures(recipe, card, found)
     if is_main():
         note(brand.text())
         keep_recipe(recipe, folder)
@@ -64,6 +91,36 @@ def finetune(
     else:
         say(f"The adapter is in {folder}; base and adapter side by side: {folder / 'preview.png'}")
         say(f"Use it in any prompt file:\n  {line}")
+
+
+def _as_setting(key: str, value: str | None) -> list[str]:
+    """An option as the override of a recipe's key that it stands for."""
+    return [] if value is None else [f"{key}={json.dumps(value, ensure_ascii=False)}"]
+
+
+def _in_one(refusal: InputRefused, check: PictureCheck) -> InputRefused:
+    """Of pictures without captions, which the check has listed above, one mistake instead of one each."""
+    if not check.without_caption:
+        return refusal
+    count = plural(len(check.without_caption), "picture")
+    return InputRefused(
+        Problem(
+            code="caption-missing", file=str(check.place), message=f"{count} without a caption, listed above",
+            fix="write captions into .txt files or metadata.jsonl, or add --instance-prompt 'lumen brand design'",
+        )
+    )  # fmt: skip
+
+
+def _check(found: Survey, recipe: FinetuneRecipe, card: ModelCard, folder: Path) -> PictureCheck:
+    """What is known of the pictures, written down in the adapter's folder."""
+    from designkit.runs.folder import make_folder
+    from designkit.training.finetuning.check import check_pictures, write_check
+
+    check = check_pictures(found, recipe.data, card)
+    if is_main():
+        make_folder(folder)
+        write_check(check, folder)
+    return check
 
 
 def convert(

@@ -39,14 +39,23 @@ def check_prompts(card: ModelCard, prompts: Iterable[str]) -> tuple[Problem, ...
     return (*_cut_off(card, distinct), *_unknown(card, distinct))
 
 
-def dropped_words(card: ModelCard, prompts: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """For each prompt that is too long for this model, the words that no text encoder of it will read."""
+def dropped_words(
+    card: ModelCard, prompts: Iterable[str], *, is_one_window: bool = False
+) -> dict[str, tuple[str, ...]]:
+    """For each prompt that is too long for this model, the words that no text encoder of it will read.
+
+    `is_one_window` says that the text is read as it stands and by the encoder's one window alone, as captions are in
+    training, even where drawing reads on.
+    """
     encoders = list(_text_encoders(card))
-    reads_on = "word_weights" in card.accepts
+    reads_on = "word_weights" in card.accepts and not is_one_window
     dropped: dict[str, tuple[str, ...]] = {}
     for prompt in dict.fromkeys(prompts):
-        strength = parse_strength(prompt)
-        lost = [encoder.lost_in_windows(strength) if reads_on else encoder.lost(strength.plain) for encoder in encoders]
+        if reads_on:
+            lost = [encoder.lost_in_windows(parse_strength(prompt)) for encoder in encoders]
+        else:
+            text = prompt if is_one_window else parse_strength(prompt).plain
+            lost = [encoder.lost(text) for encoder in encoders]
         # What one encoder cuts off, another one with more room may still read.
         dropped[prompt] = tuple(min(lost, key=len, default="").split())
     return {prompt: words for prompt, words in dropped.items() if words}

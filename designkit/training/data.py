@@ -28,20 +28,24 @@ from designkit.errors import InputRefused, Problem
 from designkit.files import sync_folder, write_durably
 from designkit.training.pictures import SUFFIXES, PictureRefused, cut_square, decode, flatten
 from designkit.training.sources import Item, find_items
-from designkit.training.splits import FINGERPRINT_SIDE, fingerprint, held_out, near_duplicates
+from designkit.training.splits import FINGERPRINT_SIDE, fingerprint, held_out, near_duplicates, plain_ground
 
 if TYPE_CHECKING:
     import torch
 
 Colour = Literal["auto", "rgb", "grey", "rgba"]
 
-_VERSION = 1  # of what is kept on disk; raised when decoding or cutting changes
+_VERSION = 2  # of what is kept on disk; raised when decoding or cutting changes
 _THREADS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One usable picture: where it is, what it is, what had to be done to it."""
+    """One usable picture: where it is, what it is, what had to be done to it.
+
+    `profile` is the name of its ICC profile, `creator` and `rights` what the file itself says; `ground` is the colour
+    (`#rrggbb`) of its border where that is all one colour.
+    """
 
     item: Item
     sha256: str
@@ -50,6 +54,11 @@ class Entry:
     mode: str
     steps: tuple[str, ...]
     fingerprint: bytes
+    format: str = ""
+    profile: str | None = None
+    creator: str | None = None
+    rights: str | None = None
+    ground: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +80,7 @@ class Survey:
     num_other_files: int
     notes: tuple[str, ...]
     duplicates: np.ndarray
+    layout: str = ""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -103,6 +113,7 @@ class Survey:
         return {
             "place": str(self.place),
             "kind": self.kind,
+            "layout": self.layout,
             "pictures": len(self.entries),
             "shorter_side_px": {"least": sides[0], "median": sides[len(sides) // 2], "most": sides[-1]}
             if sides
@@ -191,7 +202,7 @@ def survey(place: Path, *, cache: Path | None = None) -> Survey:
     looks = np.frombuffer(b"".join(entry.fingerprint for entry in entries), np.uint8).reshape(-1, side, side, 3)
     return Survey(
         place=place, kind=source.kind, entries=tuple(entries), left_out=tuple(left_out), num_other_files=num_other,
-        notes=source.notes, duplicates=near_duplicates(looks),
+        notes=source.notes, duplicates=near_duplicates(looks), layout=source.layout,
     )  # fmt: skip
 
 
@@ -260,10 +271,13 @@ def _examine(item: Item, known: dict[str, dict[str, Any]]) -> dict[str, Any]:
         picture = decode(data, suffix=item.suffix)
     except PictureRefused as error:
         return {"refusal": str(error)}
-    look = base64.b64encode(fingerprint(flatten(picture.image, "white")).tobytes()).decode()
+    flat = flatten(picture.image, "white")
+    look = base64.b64encode(fingerprint(flat).tobytes()).decode()
     return {
         "sha256": hashlib.sha256(data).hexdigest(), "width": picture.image.width, "height": picture.image.height,
         "mode": picture.image.mode, "steps": list(picture.steps), "fingerprint": look,
+        "format": picture.format, "profile": picture.profile, "creator": picture.creator, "rights": picture.rights,
+        "ground": plain_ground(flat),
     }  # fmt: skip
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
+from designkit.training.provenance import read_provenance
+
 MAX_PIXELS = 64_000_000
 """A picture of more pixels is left out: nothing that is trained here needs them, and a small file may claim them."""
 
@@ -41,10 +43,18 @@ class PictureRefused(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A decoded picture: `image` is L, RGB or RGBA in 8 bits; `steps` name what had to be done to the file."""
+    """A decoded picture: `image` is L, RGB or RGBA in 8 bits; `steps` name what had to be done to the file.
+
+    `format` is the file's kind, `profile` the name of its ICC profile (None: it has none); `creator` and `rights` are
+    what its EXIF, XMP or PNG texts say.
+    """
 
     image: Image.Image
     steps: tuple[str, ...]
+    format: str = ""
+    profile: str | None = None
+    creator: str | None = None
+    rights: str | None = None
 
 
 def decode(data: bytes, *, suffix: str = "") -> Picture:
@@ -105,6 +115,7 @@ def _check_size(image: Image.Image) -> None:
 
 def _convert(image: Image.Image, name: str, suffix: str, is_animated: bool) -> Picture:
     steps: list[str] = []
+    said = read_provenance(image)
     if suffix and suffix not in _SUFFIXES_OF.get(name, (f".{name.lower()}",)):
         steps.append("recognised in spite of a wrong suffix")
     if is_animated:
@@ -121,7 +132,19 @@ def _convert(image: Image.Image, name: str, suffix: str, is_animated: bool) -> P
         steps.append("has transparency")
     # A picture carries its metadata along; none of it is wanted behind this point.
     image.info = {}
-    return Picture(image=image, steps=tuple(steps))
+    return Picture(
+        image=image, steps=tuple(steps), format=name, profile=_profile_name(profile), creator=said.creator,
+        rights=said.rights,
+    )  # fmt: skip
+
+
+def _profile_name(profile: bytes | None) -> str | None:
+    if not profile:
+        return None
+    try:
+        return ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile))).strip() or "without a name"
+    except (ImageCms.PyCMSError, OSError):
+        return "broken"
 
 
 def _eight_bits(image: Image.Image, steps: list[str]) -> tuple[Image.Image, Image.Image | None]:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -14,12 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from designkit.errors import DesignkitError, InputRefused, Problem
-from designkit.files import read_text
+from designkit.errors import InputRefused, Problem
+from designkit.training.captions import (
+    CAPTION_SUFFIXES,
+    METADATA_FILES,
+    KohyaFolder,
+    Said,
+    kohya_folder,
+    read_caption,
+    read_metadata,
+    shown,
+)
 from designkit.training.pictures import SUFFIXES
-
-MAX_CAPTION_BYTES = 100_000
-MAX_METADATA_BYTES = 500_000_000
 
 _SPLITS = frozenset(("train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"))
 _SIDE_FILES = frozenset((".txt", ".jsonl", ".json", ".csv", ".yaml", ".yml", ".md", ".toml", ".caption", ".html"))
@@ -28,7 +33,11 @@ _IDX = re.compile(r".*(images[-.]idx3|labels[-.]idx1)-ubyte(\.gz)?", re.IGNORECA
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One file or row that may be a picture; `read` gives its bytes, `stamp` changes when they do (None: unknown)."""
+    """One file or row that may be a picture; `read` gives its bytes, `stamp` changes when they do (None: unknown).
+
+    `caption_from` names the file that the caption stands in; `kohya` is what the name of its folder says. `creator`,
+    `licence` and `source` are what a metadata file says of it.
+    """
 
     name: str
     read: Callable[[], bytes]
@@ -36,15 +45,21 @@ class Item:
     stamp: str | None = None
     label: str | None = None
     caption: str | None = None
+    caption_from: str | None = None
+    kohya: KohyaFolder | None = None
+    creator: str | None = None
+    licence: str | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """What was found at a place, before any picture was opened."""
+    """What was found at a place, before any picture was opened; `layout` says where its captions are."""
 
     kind: str
     items: tuple[Item, ...]
     notes: tuple[str, ...] = ()
+    layout: str = ""
 
 
 def find_items(place: Path) -> Source:
@@ -53,8 +68,9 @@ def find_items(place: Path) -> Source:
     A place is a folder of pictures (searched to its end, hidden files left out), a folder or file of MNIST's idx
     files (`*-images-idx3-ubyte`, gzipped or not), or a folder or file of parquet (a column `image`, and `label`,
     `text` where there are any). In a folder of pictures the folders of the first level are classes, if there are
-    several and no pictures beside them; captions come from `metadata.jsonl` (`file_name`, `text`, `label`), then
-    from a `.txt` of the picture's name. Raises InputRefused with every mistake in what is said about the pictures.
+    several and no pictures beside them; captions come from `metadata.jsonl` or `metadata.csv` (see captions.py), then
+    from a `.txt` or `.caption` of the picture's name; folders named as kohya's tools want it are known. Raises
+    InputRefused with every mistake in what is said about the pictures.
     """
     if not place.exists():
         raise InputRefused(
@@ -83,43 +99,91 @@ def _walk(folder: Path) -> Iterator[Path]:
 def _from_folder(folder: Path, files: list[Path]) -> Source:
     problems: list[Problem] = []
     notes: list[str] = []
-    said: dict[Path, dict[str, Any]] = {}
+    said: dict[Path, Said] = {}
     for file in files:
-        if file.name == "metadata.jsonl":
-            said |= _read_metadata(file, problems)
+        if file.name in METADATA_FILES:
+            said |= read_metadata(file, problems, notes)
     candidates = [file for file in files if file.suffix.lower() not in _SIDE_FILES]
     present = set(candidates)
     for path, entry in said.items():
         if path not in present:
             problems.append(
                 Problem(
-                    code="metadata", file=entry["file"], line=entry["line"],
+                    code="metadata", file=entry.file, line=entry.line,
                     message=f"there is no file {os.fsencode(path.name).decode(errors='backslashreplace')!r}",
-                    fix="correct file_name (relative to metadata.jsonl), or remove the line",
+                    fix="correct file_name (relative to its metadata file), or remove the line",
                 )
             )  # fmt: skip
     labels = _class_folders(folder, candidates, notes)
-    texts = {file.with_suffix("") for file in files if file.suffix.lower() == ".txt"}
+    kohya = _kohya_folders(folder, candidates, notes)
+    texts = {file.with_suffix(""): file for file in reversed(files) if file.suffix.lower() in CAPTION_SUFFIXES}
     items: list[Item] = []
+    num_double = 0
     for file in candidates:
-        entry = said.get(file, {})
-        caption = entry.get("text")
-        if caption is None and file.with_suffix("") in texts:
-            caption = _read_caption(file.with_suffix(".txt"), problems, notes)
-        try:
-            status = file.stat()
-            stamp = f"{status.st_size}-{status.st_mtime_ns}"
-        except OSError:
-            stamp = None  # A link that leads nowhere, say; reading it tells.
+        entry = said.get(file) or Said(file="", line=0)
+        caption, caption_from = entry.caption, f"{Path(entry.file).name}:{entry.line}"
+        text = texts.get(file.with_suffix(""))
+        num_double += caption is not None and text is not None
+        if caption is None and text is not None:
+            caption, caption_from = read_caption(text, problems, notes), shown(Path(text.name))
         items.append(
             Item(
-                name=_shown(file.relative_to(folder)), read=file.read_bytes, suffix=file.suffix, stamp=stamp,
-                label=entry.get("label") or labels.get(file), caption=caption,
+                name=shown(file.relative_to(folder)), read=file.read_bytes, suffix=file.suffix, stamp=_stamp(file),
+                label=entry.label or labels.get(file), caption=caption, kohya=kohya.get(file),
+                caption_from=None if caption is None else caption_from, creator=entry.creator, licence=entry.licence,
+                source=entry.source,
             )
         )  # fmt: skip
     if problems:
         raise InputRefused(problems)
-    return Source(kind="folder", items=tuple(items), notes=tuple(notes))
+    if num_double:
+        notes.append(
+            f"{num_double} pictures have a caption in a metadata file and in one of their own: the first counts"
+        )
+    layout = _layout(items, kohya, labels)
+    return Source(kind="folder", items=tuple(items), notes=tuple(notes), layout=layout)
+
+
+def _stamp(file: Path) -> str | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None  # A link that leads nowhere, say; reading it tells.
+    return f"{status.st_size}-{status.st_mtime_ns}"
+
+
+def _layout(items: list[Item], kohya: dict[Path, KohyaFolder], labels: dict[Path, str]) -> str:
+    """Where captions were found, in words."""
+    files = {(item.caption_from or "").partition(":")[0] for item in items} - {""}
+    found = [name for name in METADATA_FILES if name in files]
+    found += [
+        f"{suffix} captions"
+        for suffix in CAPTION_SUFFIXES
+        if any(name.lower().endswith(suffix) and name not in METADATA_FILES for name in files)
+    ]
+    if kohya:
+        found.append("kohya folders")
+    return " + ".join(found) or ("class folders, no captions" if labels else "plain folder, no captions")
+
+
+def _kohya_folders(folder: Path, candidates: list[Path], notes: list[str]) -> dict[Path, KohyaFolder]:
+    """What kohya's folder names say, by picture: those below the folder, or the folder's own."""
+    pictures = [file for file in candidates if file.suffix.lower() in SUFFIXES]
+    found: dict[Path, KohyaFolder] = {}
+    others: dict[str, None] = {}
+    for file in pictures:
+        parts = file.relative_to(folder).parts[:-1]
+        said = kohya_folder(parts[0]) if parts else kohya_folder(folder.resolve().name)
+        if said is None:
+            others[parts[0] if parts else "."] = None
+        else:
+            found[file] = said
+    if found and others:
+        notes.append(
+            f"the folders {', '.join(map(repr, list(others)[:6]))} are not named <repeats>_<words> as the others are; "
+            "their pictures are used once"
+        )
+    return found
 
 
 def _class_folders(folder: Path, candidates: list[Path], notes: list[str]) -> dict[Path, str]:
@@ -133,54 +197,8 @@ def _class_folders(folder: Path, candidates: list[Path], notes: list[str]) -> di
             continue
         if len(names) < 2 or "" in names:
             return {}
-        return {file: _shown(Path(part[level])) for file, part in parts.items() if len(part) > level}
+        return {file: shown(Path(part[level])) for file, part in parts.items() if len(part) > level}
     return {}
-
-
-def _read_metadata(file: Path, problems: list[Problem]) -> dict[Path, dict[str, Any]]:
-    """{picture: {"text", "label", "file", "line"}} of a metadata.jsonl; mistakes go to `problems`."""
-    entries: dict[Path, dict[str, Any]] = {}
-    for number, line in enumerate(read_text(file, max_bytes=MAX_METADATA_BYTES).split("\n"), 1):
-        if not line.strip():
-            continue
-
-        def mistake(message: str, fix: str, number: int = number) -> None:
-            problems.append(Problem(code="metadata", message=message, file=str(file), line=number, fix=fix))
-
-        try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError):
-            mistake("this line is not JSON", 'write one object a line: {"file_name": "a.png", "text": "..."}')
-            continue
-        name = entry.get("file_name") if isinstance(entry, dict) else None
-        if not isinstance(name, str) or not name:
-            mistake("file_name is missing", 'write {"file_name": "a.png", "text": "..."}')
-            continue
-        path = file.parent / name
-        if Path(os.path.normpath(path)) != path or Path(name).is_absolute():
-            mistake(f"file_name {name!r} leads out of its folder", "name a file below metadata.jsonl")
-            continue
-        text, label = entry.get("text"), entry.get("label")
-        if text is not None and not isinstance(text, str):
-            mistake(f"text is {type(text).__name__}, not text", "put the caption in quotes")
-            continue
-        if path in entries:
-            mistake(f"{name!r} stands on line {entries[path]['line']} already", "keep one of the two")
-            continue
-        label = None if label is None else str(label)
-        entries[path] = {"text": text or None, "label": label, "file": str(file), "line": number}
-    return entries
-
-
-def _read_caption(file: Path, problems: list[Problem], notes: list[str]) -> str | None:
-    try:
-        text = " ".join(read_text(file, max_bytes=MAX_CAPTION_BYTES).split())
-    except DesignkitError as error:
-        problems.extend(error.problems)
-        return None
-    if not text:
-        notes.append(f"the caption file {_shown(Path(file.name))} is empty")
-    return text or None
 
 
 def _from_idx(files: list[Path]) -> Source:
@@ -269,19 +287,14 @@ def _from_parquet(files: list[Path]) -> Source:
                 read=lambda images=images, row=row: _cell_bytes(images[row].as_py()),
                 label=None if labels[row] is None else str(labels[row]),
                 caption=texts[row],
+                caption_from=None if texts[row] is None else f"{file.name}[{row}]",
             )
             for row in rows
         ]
-    return Source(kind="parquet", items=tuple(items))
+    return Source(kind="parquet", items=tuple(items), layout="parquet: column `text`")
 
 
 def _cell_bytes(cell: Any) -> bytes:
     """The file's bytes in a cell: itself, or under `bytes` as the datasets library writes it."""
     found = cell.get("bytes") if isinstance(cell, dict) else cell
     return found if isinstance(found, bytes) else b""
-
-
-def _shown(path: Path) -> str:
-    """A path as text that can be printed: bytes that are no UTF-8 and control characters are escaped."""
-    text = os.fsencode(path).decode(errors="backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

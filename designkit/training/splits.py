@@ -21,6 +21,17 @@ def fingerprint(image: Image.Image) -> np.ndarray:
     return np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BOX, reducing_gap=2.0))
 
 
+def plain_ground(image: Image.Image) -> str | None:
+    """The colour `#rrggbb` of a picture's border, or None where less than nine tenths of it are near one colour."""
+    side = 48
+    small = np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BOX, reducing_gap=2.0)).astype(int)
+    border = np.concatenate([small[:2].reshape(-1, 3), small[-2:].reshape(-1, 3), small[:, :2].reshape(-1, 3),
+                             small[:, -2:].reshape(-1, 3)])  # fmt: skip
+    middle = np.median(border, axis=0)
+    is_near = np.abs(border - middle).max(axis=1) <= 12
+    return "#{:02x}{:02x}{:02x}".format(*(int(level) for level in middle)) if is_near.mean() >= 0.9 else None
+
+
 def near_duplicates(fingerprints: np.ndarray) -> np.ndarray:
     """The group of each picture, [N] -> the number of the first picture that it is a near-duplicate of.
 

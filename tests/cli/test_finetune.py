@@ -20,8 +20,27 @@ def test_pictures_without_captions_are_all_named_and_nothing_is_written(tmp_path
     write_pictures(tmp_path / "brand", captions=False)
     document = run_json("finetune", "brand", cwd=tmp_path, code=2)
     assert [error["file"] for error in document["errors"]] == [f"{number}.png" for number in range(8)]
-    assert all("instance_prompt" in error["fix"] for error in document["errors"])
+    assert all("--instance-prompt" in error["fix"] for error in document["errors"])
     assert not (tmp_path / "outputs" / "brand-lora" / "adapter.safetensors").exists()
+
+
+def test_the_check_shows_the_set_scores_it_and_stops(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "brand", captions=False)
+    (tmp_path / "brand" / "broken.png").write_bytes(b"")
+    document = run_json("finetune", "brand", "--check", cwd=tmp_path, code=2)
+    assert (len(document["pictures"]), len(document["errors"])) == (8, 8)
+    assert 0 < document["score"] < 80
+    done = run("finetune", "brand", "--check", "--instance-prompt", "lumen brand design", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "score of the set" in done.stdout
+    assert "broken.png is empty" in done.stdout
+    assert sorted(path.name for path in (tmp_path / "outputs" / "brand-lora").iterdir()) == [
+        "cache", "check.json", "quarantine.txt",
+    ]  # fmt: skip
+    named = run("finetune", "brand", cwd=tmp_path)
+    assert named.returncode == 2
+    assert all(f"{number}.png" in named.stderr for number in range(8))
+    assert "8 pictures without a caption, listed above" in named.stderr
 
 
 def test_from_pictures_to_a_drawn_prompt_file_and_to_another_tool(tmp_path: Path) -> None:

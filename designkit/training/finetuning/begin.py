@@ -20,6 +20,7 @@ from designkit.generators.catalog import find_card
 from designkit.runs.folder import make_folder
 from designkit.training.config import change_recipe, read_recipe, recipe_text
 from designkit.training.data import Survey, survey
+from designkit.training.finetuning.check import check_pictures, write_check
 from designkit.training.finetuning.recipe import FinetuneRecipe, Method, finetune_preset
 
 if TYPE_CHECKING:
@@ -42,12 +43,13 @@ def finetune(
     found = survey(Path(pictures), cache=folder / "cache")
     found.check()
     recipe = open_recipe(Path(pictures), found, folder, model=model, method=method, overrides=settings)
-    model_card(recipe.model)
+    card = model_card(recipe.model)
 
     from designkit.models.device import free_cores  # before torch: it decides how idle threads wait
     from designkit.training.finetuning.finetune import finetune as learn
 
     keep_recipe(recipe, folder)
+    write_check(check_pictures(found, recipe.data, card), folder)
     yield from learn(recipe, folder, threads=threads or free_cores(), found=found)
 
 

@@ -24,14 +24,14 @@ from designkit.files import write_durably
 from designkit.generators.adapter_formats import AdapterWeights, adapter_bytes
 from designkit.generators.adapters import OWN_FILE_NAME
 from designkit.generators.base import ModelCard
-from designkit.generators.catalog import find_card, read_facts
+from designkit.generators.catalog import find_card
 from designkit.generators.loading import be_quiet, load_pipeline
 from designkit.training.data import Survey, survey
 from designkit.training.finetuning.card import adapter_header, write_card
 from designkit.training.finetuning.families import find_tuned_family
 from designkit.training.finetuning.kept import Kept
 from designkit.training.finetuning.methods import ADAPTER, adapter_tensors, add_lora, learned
-from designkit.training.finetuning.pictures import BrandPictures, choose_examples
+from designkit.training.finetuning.pictures import BrandPictures, brand_pictures
 from designkit.training.finetuning.previews import Previews, labelled_rows
 from designkit.training.finetuning.recipe import SMALL_PARAMETERS, FinetuneRecipe
 from designkit.training.finetuning.task import FinetuneTask, Inputs, read_best, read_best_tensors
@@ -46,12 +46,7 @@ MAX_RELOAD_ERROR = 1e-4
 def look_at_pictures(recipe: FinetuneRecipe, card: ModelCard, found: Survey) -> BrandPictures:
     """What of a survey is learned from, and how; needs no weights. Raises InputRefused, ModelRefused."""
     find_tuned_family(card.pipeline, model=card.name)
-    folder = card.folder
-    facts = read_facts(folder) if folder is not None and folder.is_dir() else None
-    is_any_size = facts is None or not facts.native_sizes or facts.any_size
-    return choose_examples(
-        found, recipe.data, sizes=card.native_sizes, grid_px=max(8, card.size_multiple), is_any_size=is_any_size
-    )
+    return brand_pictures(found, recipe.data, card)
 
 
 def finetune(

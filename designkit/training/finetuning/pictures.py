@@ -12,18 +12,23 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image
 
 from designkit.errors import InputRefused, Problem
+from designkit.generators.base import ModelCard
+from designkit.generators.catalog import read_facts
 from designkit.training.data import Survey, to_tensor
 from designkit.training.finetuning.recipe import FinetuneData
 from designkit.training.pictures import decode, flatten
 from designkit.training.sources import Item
 from designkit.training.splits import held_out, order
 from designkit.values import Size
+
+if TYPE_CHECKING:
+    import torch
 
 MAX_ASPECT = 4.0
 """No bucket is longer than this times its width; longer pictures lose their ends."""
@@ -56,16 +61,34 @@ class BrandPictures:
 
     def text(self) -> str:
         """What was decided, as lines for a person."""
-        everything = (*self.training, *self.held_out)
+        training = {example.item.name: example for example in self.training}.values()
+        everything = (*training, *self.held_out)
         sizes: dict[str, int] = {}
         for example in everything:
             sizes[str(example.size)] = sizes.get(str(example.size), 0) + 1
         shown = ", ".join(f"{size} ({count})" for size, count in sorted(sizes.items()))
         most = max(everything, key=lambda example: example.cropped_share)
-        lines = [f"  {len(self.training)} to learn from, {len(self.held_out)} held out; sizes: {shown}"]
+        lines = [f"  {len(training)} to learn from, {len(self.held_out)} held out; sizes: {shown}"]
+        if len(self.training) > len(training):
+            lines.append(f"  folders say how often: {len(self.training)} pictures in a round")
         if most.cropped_share > 0.1:
             lines.append(f"  {most.item.name} loses {most.cropped_share:.0%} of its area to its size, the most of all")
         return "\n".join(lines)
+
+
+def brand_pictures(found: Survey, data: FinetuneData, card: ModelCard) -> BrandPictures:
+    """The pictures of a survey as a model of this card learns from them; needs no weights. Raises InputRefused."""
+    folder = card.folder
+    facts = read_facts(folder) if folder is not None and folder.is_dir() else None
+    is_any_size = facts is None or not facts.native_sizes or facts.any_size
+    return choose_examples(
+        found, data, sizes=card.native_sizes, grid_px=max(8, card.size_multiple), is_any_size=is_any_size
+    )
+
+
+def caption_of(item: Item, data: FinetuneData) -> str | None:
+    """What a picture is learned by: its own caption, else the instance prompt, else the words of its kohya folder."""
+    return (item.caption or "").strip() or data.instance_prompt or (item.kohya.caption if item.kohya else None)
 
 
 def choose_examples(
@@ -77,12 +100,12 @@ def choose_examples(
     `grid_px`. Raises InputRefused with every picture that has no caption, unless there is an instance prompt.
     """
     found.check()
-    captions = [(entry.item.caption or "").strip() or data.instance_prompt for entry in found.entries]
+    captions = [caption_of(entry.item, data) for entry in found.entries]
     problems = [
         Problem(
             code="caption-missing", file=entry.item.name, message="has no caption",
             fix="write one into a .txt file of its name or metadata.jsonl, or caption all such pictures with "
-            "--set data.instance_prompt='lumen brand design'",
+            "--instance-prompt 'lumen brand design'",
         )
         for entry, caption in zip(found.entries, captions, strict=True)
         if caption is None
@@ -100,8 +123,14 @@ def choose_examples(
     ]  # fmt: skip
     hashes = [entry.sha256 for entry in found.entries]
     kept_back = held_out(hashes, found.duplicates, [None] * len(hashes), share=data.held_out)
+    repeats = [entry.item.kohya.repeats if entry.item.kohya else 1 for entry in found.entries]
+    common = math.gcd(*repeats)  # what all have in common changes nothing: a round is as long as is needed
     return BrandPictures(
-        training=tuple(example for example, is_out in zip(examples, kept_back, strict=True) if not is_out),
+        training=tuple(
+            example
+            for example, is_out, times in zip(examples, kept_back, repeats, strict=True)
+            for _ in range(0 if is_out else times // common)
+        ),
         held_out=tuple(example for example, is_out in zip(examples, kept_back, strict=True) if is_out),
     )
 
