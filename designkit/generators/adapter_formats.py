@@ -33,7 +33,9 @@ from torch import Tensor
 
 from designkit.errors import ModelRefused, Problem
 from designkit.files import write_durably
-from designkit.generators.adapters import adapter_file
+from designkit.generators.adapters import adapter_file, adapter_kind
+from designkit.generators.kronecker import KERNELS, lora_of_lokr
+from designkit.generators.weights import read_header
 from designkit.values import Adapter
 
 Layout = Literal["diffusers", "kohya", "comfyui"]
@@ -59,12 +61,29 @@ class AdapterWeights:
         return _WIDTH_OF_SDXL in widths or any(name.startswith("text_encoder_2.") for name in self.tensors)
 
 
-def read_adapter(path: Path) -> AdapterWeights:
-    """The adapter of a file or folder, in whichever layout; raises ModelRefused where it is none of these."""
+def read_adapter(path: Path, *, max_rank: int = 128) -> AdapterWeights:
+    """The adapter of a file or folder, in whichever layout; raises ModelRefused where it is none of these.
+
+    A LoKr becomes a LoRA of the rank that it takes, or of `max_rank` with the least error where that is less.
+    """
     file = adapter_file(Adapter(path=str(path)))
     data = file.read_bytes()
     tensors = {name: tensor.float() for name, tensor in load(data).items()}
     header = _header(data)
+    if adapter_kind(read_header(file)) == "words":
+        raise ModelRefused(
+            Problem(
+                code="adapter-unknown-kind", file=str(file), message="is a learned word, which every tool reads as it is",
+                fix="copy the file to where the tool has its embeddings, named after the word",
+            )
+        )  # fmt: skip
+    if any(".lokr_" in name for name in tensors):
+        try:
+            tensors = lora_of_lokr(tensors, header, max_rank=max_rank)
+        except KeyError as error:
+            raise ModelRefused(_unreadable(file, f"{error.args[0]} of a LoKr is missing")) from None
+        stale = ("ss_network", KERNELS, "lora_adapter_metadata")
+        header = {name: value for name, value in header.items() if not name.startswith(stale)}
     if not all(_PART.fullmatch(name) for name in tensors):
         tensors = _from_other_names(tensors, file)
     elif header.get("lora_adapter_metadata"):
@@ -101,11 +120,13 @@ def _named(adapter: AdapterWeights, layout: Layout) -> dict[str, Tensor]:
             )
         )
     named: dict[str, Tensor] = {}
+    # Without an alpha every tool takes the rank; given several, diffusers 0.42 confuses those of some layers.
+    is_of_one_rank = len({tensor.shape[0] for name, tensor in adapter.tensors.items() if ".lora_A." in name}) == 1
     for name, tensor in adapter.tensors.items():
         part, layer, side = _split(name)
         stem = f"{_kohya_part(part, two=adapter.has_two_text_encoders)}_{_kohya_layer(part, layer)}"
         named[f"{stem}.lora_{'down' if side == 'A' else 'up'}.weight"] = tensor
-        if side == "A":
+        if side == "A" and is_of_one_rank:
             named[f"{stem}.alpha"] = torch.tensor(float(tensor.shape[0]))
     return named
 

@@ -1,9 +1,11 @@
-"""Finding and checking the LoRA file that a request names, before any model is loaded."""
+"""Finding and checking the adapter that a request names, before any model is loaded: LoRA, LoKr, or learned words."""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Literal
 
 from designkit.errors import ModelRefused, Problem
 from designkit.generators.folder import pickle_problem
@@ -14,7 +16,12 @@ FILE_NAME = "pytorch_lora_weights.safetensors"
 """What diffusers and its training scripts call an adapter inside its folder."""
 
 MARKS = ("lora_down", "lora_up", "lora_A", "lora_B", "lora.down", "lora.up", "lora_linear_layer", "hada_w1", "lokr_w1")
-"""One of these is part of some tensor's name in every adapter file."""
+"""One of these is part of some tensor's name in every file of an adapter that is laid over layers."""
+
+AdapterKind = Literal["lora", "lokr", "words"]
+
+MAX_VECTORS = 75
+"""As many vectors of learned words fit into one window of a text encoder."""
 
 OWN_FILE_NAME = "adapter.safetensors"
 """What `designkit finetune` calls it."""
@@ -64,16 +71,42 @@ def adapter_file(adapter: Adapter) -> Path:
                 fix="name a .safetensors file, or a folder that has one",
             )
         )
-    if not any(mark in name for name in read_header(path) for mark in MARKS):
+    kind = adapter_kind(read_header(path))
+    if kind is None:
         raise ModelRefused(
             Problem(
                 code="adapter-unknown-kind",
                 file=str(path),
-                message="none of its tensors belongs to a LoRA, LoHa or LoKr adapter",
+                message="none of its tensors belongs to a LoRA, LoHa or LoKr adapter, nor are they learned words",
                 fix="name a whole model as `model.name`, and only adapters under `model.adapters`",
             )
         )
+    if kind == "words" and adapter.weight != 1.0:
+        raise ModelRefused(
+            Problem(
+                code="adapter-weight",
+                file=str(path),
+                message=f"is a learned word (textual inversion), which has no strength of its own ({adapter.weight:g})",
+                fix="leave its weight out, and weigh the word in the prompt, such as (<word>:0.8)",
+            )
+        )
     return path
+
+
+def adapter_kind(tensors: Mapping[str, Any]) -> AdapterKind | None:
+    """What kind of adapter has tensors of these names and shapes, as `read_header` gives them; None where none has.
+
+    Learned words are one tensor [vectors, width], or two of them for the two text encoders of Stable Diffusion XL.
+    """
+    if any(".lokr_" in name for name in tensors):
+        return "lokr"
+    if any(mark in name for name in tensors for mark in MARKS):
+        return "lora"
+    shapes = [entry["shape"] for entry in tensors.values()]
+    is_named = len(shapes) == 1 or set(tensors) == {"clip_l", "clip_g"}
+    if is_named and all(len(shape) in (1, 2) and (len(shape) == 1 or shape[0] <= MAX_VECTORS) for shape in shapes):
+        return "words"
+    return None
 
 
 def _adapters_in(folder: Path) -> list[Path]:

@@ -29,8 +29,11 @@ def num_chunks(pipeline: Any, prompt: Strength) -> int:
 
 def fits(pipeline: Any, prompt: Strength) -> bool:
     """Whether a prompt needs none of this: it surely fills one window only, and every word in it counts once."""
-    room = min(_room(tokenizer) for tokenizer, _ in _encoders(pipeline))
-    return prompt.is_even and len(prompt.text.encode()) <= room  # A token is one byte at least.
+    # A token is one byte at least, once learned words of several vectors are spelt out.
+    return prompt.is_even and all(
+        len(pipeline.maybe_convert_prompt(prompt.text, tokenizer).encode()) <= _room(tokenizer)
+        for tokenizer, _ in _encoders(pipeline)
+    )
 
 
 def embed(

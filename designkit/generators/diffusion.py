@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from queue import SimpleQueue
@@ -33,7 +33,8 @@ from designkit.generators.download import fetch
 from designkit.generators.families import Family, find_family
 from designkit.generators.fit import fit_picture
 from designkit.generators.folder import check_folder
-from designkit.generators.loading import be_quiet, load_adapters, load_pipeline, share_pipeline
+from designkit.generators.laying import laid_over
+from designkit.generators.loading import be_quiet, load_pipeline, share_pipeline
 from designkit.generators.schedulers import make_scheduler, scheduler_problem
 from designkit.generators.strength import parse_strength
 from designkit.generators.workers import run_side_by_side
@@ -128,8 +129,7 @@ class DiffusionGenerator:
         be_quiet()
         groups: dict[object, list[ImageRequest]] = {}
         for request in requests:
-            num_chunks = self._num_chunks(request)
-            key = (request.drawn, request.steps, request.guidance, request.scheduler, request.adapters, num_chunks)
+            key = (request.drawn, request.steps, request.guidance, request.scheduler, request.adapters)
             groups.setdefault(key, []).append(request)
         for group in groups.values():
             yield from self._draw_group(group)
@@ -150,10 +150,10 @@ class DiffusionGenerator:
 
     def _draw_group(self, group: list[ImageRequest]) -> Iterator[GeneratedImage]:
         """Draw requests that agree in everything but prompt, negative prompt and seed."""
-        batches = [group[start : start + self._batch_size] for start in range(0, len(group), self._batch_size)]
         spoilt: list[_Spoilt] = []
         try:
             with self._set_up(group[0]):
+                batches = self._batches(group)
                 self._num_side_by_side = min(len(batches), len(self._pipelines))
                 drawn = run_side_by_side(
                     self._draw_batch, batches, num_workers=len(self._pipelines), stop=self._interrupt
@@ -171,6 +171,14 @@ class DiffusionGenerator:
             for request in group:
                 yield GeneratedImage(request=request, picture=None, failure=str(error))
 
+    def _batches(self, group: list[ImageRequest]) -> list[list[ImageRequest]]:
+        """Requests that fill as many windows of the text encoder, so many at once; learned words count unfolded."""
+        by_length: dict[int, list[ImageRequest]] = {}
+        for request in group:
+            by_length.setdefault(self._num_chunks(request), []).append(request)
+        size = self._batch_size
+        return [part[start : start + size] for part in by_length.values() for start in range(0, len(part), size)]
+
     @contextmanager
     def _set_up(self, request: ImageRequest) -> Iterator[None]:
         """The pipelines with the scheduler and adapters of this request; afterwards exactly as they were before."""
@@ -180,12 +188,11 @@ class DiffusionGenerator:
             if scheduler and self._takes("scheduler"):
                 for pipeline, own in zip(self._pipelines, self._own_schedulers, strict=True):
                     pipeline.scheduler = make_scheduler(scheduler, own.config)
-            if adapters:
-                load_adapters(self._pipelines[0], adapters, self.card)
-            yield
+            with ExitStack() as stack:
+                if adapters:
+                    stack.enter_context(laid_over(self._pipelines, adapters, self.card))
+                yield
         finally:
-            if adapters:
-                self._pipelines[0].unload_lora_weights()
             for pipeline, own in zip(self._pipelines, self._own_schedulers, strict=True):
                 pipeline.scheduler = own
 

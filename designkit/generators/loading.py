@@ -6,10 +6,8 @@ from __future__ import annotations
 import inspect
 import os
 import warnings
-from collections.abc import Sequence
 from copy import copy, deepcopy
 from importlib.util import find_spec
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +18,12 @@ import torch
 
 from designkit.errors import ModelRefused, Problem
 from designkit.generators import hub
-from designkit.generators.adapters import adapter_file
 from designkit.generators.base import ModelCard
 from designkit.generators.download import fetch
 from designkit.generators.families import find_family
 from designkit.generators.folder import check_folder, component_names
 from designkit.generators.singlefile import recognise
 from designkit.generators.weights import FLAVOURS, choose_flavour, read_header
-from designkit.values import Adapter
 
 
 def load_pipeline(card: ModelCard, dtype: torch.dtype, *, variant: str | None = None) -> Any:
@@ -94,23 +90,6 @@ def share_pipeline(pipeline: Any) -> Any:
     for name, part in own.items():
         setattr(shared, name, part)
     return shared
-
-
-def load_adapters(pipeline: Any, adapters: Sequence[Adapter], card: ModelCard) -> None:
-    """Lay LoRA adapters over a pipeline's networks; raises ModelRefused for one that does not fit them."""
-    names = [f"adapter_{number}" for number in range(len(adapters))]
-    for name, adapter in zip(names, adapters, strict=True):
-        path = adapter_file(adapter)
-        try:
-            pipeline.load_lora_weights(
-                str(path.parent), weight_name=path.name, adapter_name=name, local_files_only=True
-            )
-            is_loaded = name in set(chain.from_iterable(pipeline.get_list_adapters().values()))
-        except Exception as error:
-            raise ModelRefused(_misfit(path, card, _first_line(error))) from error
-        if not is_loaded:
-            raise ModelRefused(_misfit(path, card, "none of its tensors belongs to a part of this model"))
-    pipeline.set_adapters(names, [adapter.weight for adapter in adapters])
 
 
 def _load_folder(folder: Path, dtype: torch.dtype, variant: str | None) -> Any:
@@ -181,15 +160,6 @@ def _refuse_missing_packages(card: ModelCard) -> None:
                 fix=f"run `pip install {' '.join(missing)}` in designkit's environment",
             )
         )
-
-
-def _misfit(path: Path, card: ModelCard, reason: str) -> Problem:
-    return Problem(
-        code="adapter-misfit",
-        file=str(path),
-        message=f"this adapter does not fit {card.name} ({card.family}): {reason}",
-        fix="use an adapter that was made for this model",
-    )
 
 
 def _refuse_other_kinds(pipeline: Any) -> None:
