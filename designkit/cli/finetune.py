@@ -1,4 +1,4 @@
-"""`designkit finetune`: a brand's pictures to an adapter; `designkit models convert`: adapters for other tools."""
+"""`designkit finetune`: a brand's pictures to an adapter or a model; `models convert`: adapters for other tools."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ Model = Annotated[
 Out = Annotated[
     Path | None, typer.Option("--out", help="The adapter's folder; outputs/<name of PICTURES>-<method> unless given.")
 ]
-FinetuneMethod = Literal["lora"]
-Method = Annotated[FinetuneMethod, typer.Option("--method", help="What learns.")]
+FinetuneMethod = Literal["lora", "dreambooth", "lokr", "textual-inversion", "full"]
+Method = Annotated[FinetuneMethod, typer.Option("--method", help="What learns, and how it is kept.")]
 InstancePrompt = Annotated[
     str | None,
     typer.Option("--instance-prompt", metavar="TEXT", help="Caption of pictures that have none: lumen brand design."),
@@ -85,12 +85,13 @@ def finetune(
     num_steps = run_training(learn(recipe, folder, threads=free_cores(), found=found))
     if not is_main():
         return
-    line = written.usage(recipe, folder)
+    line, words = written.usage(recipe, folder), written.words_to_say(recipe)
     if as_json:
-        say_json({"adapter": str(folder), "steps": num_steps, "use": line, "data": found.summary(), "errors": []})
+        document = {"adapter": str(folder), "steps": num_steps, "use": line, "say": words}
+        say_json({**document, "data": found.summary(), "errors": []})
     else:
-        say(f"The adapter is in {folder}; base and adapter side by side: {folder / 'preview.png'}")
-        say(f"Use it in any prompt file:\n  {line}")
+        say(f"What was learned is in {folder}; beside the base model: {folder / 'preview.png'}")
+        say(f"Use it in any prompt file{f' that says {words}' if words else ''}:\n  {line}")
 
 
 def _as_setting(key: str, value: str | None) -> list[str]:
@@ -129,9 +130,12 @@ def convert(
     out: Annotated[
         Path | None, typer.Option("--out", help="The file; beside the adapter, named after the layout, unless given.")
     ] = None,
+    max_rank: Annotated[
+        int, typer.Option("--max-rank", min=1, help="LoKr adapters become LoRA of this rank at most.")
+    ] = 128,
     as_json: AsJson = False,
 ) -> None:
-    """Write a LoRA adapter for another tool, at the same strength."""
+    """Write a LoRA or LoKr adapter as LoRA for another tool, at the same strength."""
     from designkit.generators.adapter_formats import read_adapter, write_adapter
     from designkit.generators.adapters import adapter_file
     from designkit.runs.folder import make_folder
@@ -146,7 +150,7 @@ def convert(
                 code="option", key="--out", message=f"{target} is the adapter itself", fix="choose another file"
             )
         )  # fmt: skip
-    weights = read_adapter(adapter)
+    weights = read_adapter(adapter, max_rank=max_rank)
     make_folder(target.parent)
     write_adapter(target, weights, to)
     if as_json:

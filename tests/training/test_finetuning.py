@@ -14,63 +14,20 @@ from safetensors.torch import load_file, save_file
 
 from designkit.errors import InputRefused, ModelRefused, TrainingStopped
 from designkit.generators.adapter_formats import AdapterWeights, read_adapter, write_adapter
-from designkit.training.config import change_recipe
 from designkit.training.data import survey
 from designkit.training.finetuning.families import find_tuned_family
 from designkit.training.finetuning.finetune import finetune
 from designkit.training.finetuning.kept import Kept
-from designkit.training.finetuning.methods import adapter_tensors
 from designkit.training.finetuning.noising import NOISIEST_SHARE, DiscreteNoising, FlowNoising
 from designkit.training.finetuning.pictures import BucketOrder, choose_examples, free_size
-from designkit.training.finetuning.recipe import FinetuneData, finetune_preset
+from designkit.training.finetuning.recipe import FinetuneData
 from designkit.training.finetuning.task import FinetuneTask
 from designkit.values import Adapter, Size
-from tests.generators import tiny_pipelines
 from tests.generators.requests import ask, open_tiny, pixels
 from tests.training.brand_pictures import SIZES, write_pictures
+from tests.training.tiny_finetunings import denoise, recipe_for, run
 
 FAMILIES = ["StableDiffusionPipeline", "StableDiffusionXLPipeline"]
-TINY = [
-    "training.steps=5", "training.batch_size=2", "training.precision=fp32", "training.warmup_steps=1",
-    "training.learning_rate=0.01", "training.ema_decay=0", "rank=3", "previews.count=1", "previews.steps=1",
-    "data.resolution_px=64", "layers=all", "gradient_checkpointing=false",
-]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_pictures(tmp_path_factory.mktemp("brand") / "pictures")
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory):
-    root = tmp_path_factory.mktemp("models")
-
-    def folder(pipeline_class: str) -> Path:
-        path = root / pipeline_class
-        return path if path.is_dir() else tiny_pipelines.save(pipeline_class, path)
-
-    return folder
-
-
-def recipe_for(model: Path, pictures: Path, *overrides: str):
-    preset = finetune_preset(str(pictures), 8, model=str(model), num_parameters=None, method="lora", name="zurvi")
-    return change_recipe(preset, [*TINY, *overrides])
-
-
-def run(recipe, out: Path) -> Path:
-    for _ in finetune(recipe, out):
-        pass
-    return out
-
-
-def denoise(pipeline, **arguments) -> torch.Tensor:
-    """What a pipeline draws of one prompt, as numbers."""
-    rng = torch.Generator().manual_seed(3)
-    pipeline.set_progress_bar_config(disable=True)
-    return torch.as_tensor(
-        pipeline("zurvi can", width=64, height=64, num_inference_steps=2, generator=rng, output_type="np").images
-    )
 
 
 @pytest.mark.parametrize("pipeline_class", FAMILIES)
@@ -176,7 +133,7 @@ def test_the_state_with_the_least_held_out_loss_is_kept_not_the_last(models, pic
     losses, states = iter([1.0, 0.8, 0.5, 0.7, 0.9, 0.95]), []
 
     def held_out_loss(task) -> float:
-        states.append(adapter_tensors(task.parts))
+        states.append(task.learning.tensors())
         return next(losses)
 
     monkeypatch.setattr(FinetuneTask, "held_out_loss", held_out_loss)
@@ -202,12 +159,14 @@ def test_where_nothing_learned_beats_the_base_model_the_card_says_so(models, pic
 
 
 def test_an_adapter_that_does_not_load_again_as_it_was_stops_before_training(models, pictures, tmp_path, monkeypatch):
-    from designkit.training.finetuning import finetune as module
+    from designkit.training.finetuning import layer_updates
+
+    whole = layer_updates.adapter_tensors
 
     def halved(parts):
-        return {name: tensor / 2 if "lora_B" in name else tensor for name, tensor in adapter_tensors(parts).items()}
+        return {name: tensor / 2 if "lora_B" in name else tensor for name, tensor in whole(parts).items()}
 
-    monkeypatch.setattr(module, "adapter_tensors", halved)
+    monkeypatch.setattr(layer_updates, "adapter_tensors", halved)
     with pytest.raises(TrainingStopped, match="saved and loaded again differs"):
         run(recipe_for(models("StableDiffusionPipeline"), pictures), tmp_path / "out")
     assert not any((tmp_path / "out").glob("**/checkpoint-*"))

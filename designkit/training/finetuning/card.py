@@ -11,7 +11,10 @@ from designkit.files import write_durably
 from designkit.generators.base import ModelCard
 from designkit.training.data import Survey
 from designkit.training.finetuning.families import TunedFamily
+from designkit.training.finetuning.methods import METHODS
 from designkit.training.finetuning.recipe import FinetuneRecipe
+from designkit.training.finetuning.whole import MODEL_FOLDER
+from designkit.training.finetuning.wording import learned_word, rare_words
 
 
 def adapter_header(
@@ -25,14 +28,12 @@ def adapter_header(
     pictures = hashlib.sha256("".join(sorted(entry.sha256 for entry in found.entries)).encode()).hexdigest()
     return {
         "modelspec.sai_model_spec": "1.0.1",
-        "modelspec.architecture": f"{family.architecture}/lora",
+        "modelspec.architecture": f"{family.architecture}/{METHODS[recipe.method].kind}",
         "modelspec.implementation": "diffusers",
         "modelspec.title": recipe.name,
         "modelspec.license": recipe.data.licence,
         "modelspec.description": f"{recipe.method} for {card.name}, made with designkit",
-        "ss_network_module": "networks.lora",
-        "ss_network_dim": str(recipe.rank),
-        "ss_network_alpha": str(recipe.rank),
+        **_network(recipe),
         "designkit.model_revision": card.revision,
         "designkit.pipeline": card.pipeline or "",
         "designkit.pictures": str(len(found.entries)),
@@ -50,28 +51,64 @@ def write_card(recipe: FinetuneRecipe, card: ModelCard, facts: Mapping[str, Any]
         if held_out is not None
         else "No state did better than the base model on held-out pictures, or none were held out: it is the last one."
     )
+    is_whole = recipe.method == "full"
+    licence = card.licence if is_whole else recipe.data.licence
     text = f"""\
 ---
 base_model: {card.name}
-license: {recipe.data.licence}
+license: {licence}
 library_name: diffusers
-tags: [lora, text-to-image, designkit]
+tags: [{METHODS[recipe.method].kind or "full-finetune"}, text-to-image, designkit]
 ---
 # {recipe.name}
 
-A {recipe.method} adapter (rank {recipe.rank}) for {card.name} ({card.family}, revision {card.revision}), learned from
-{facts["pictures"]} pictures. {measured} Base and adapter on the same prompts and seeds: `preview.png`.
+{_what(recipe)} for {card.name} ({card.family}, revision {card.revision}), learned from
+{facts["pictures"]} pictures. {measured} Base and {"model" if is_whole else "adapter"} on the same prompts and seeds: \
+`preview.png`.
 
 In a prompt file:
 
     {usage(recipe, out)}
-
+{_said(recipe)}
 The model's licence is {card.licence}; the pictures' is {recipe.data.licence}. Names, captions and paths of the pictures
-are not in the adapter's file.
+are not in the {"model's files" if is_whole else "adapter's file"}.
 """
-    write_durably(out / "README.md", text.encode())
+    write_durably((out / MODEL_FOLDER if is_whole else out) / "README.md", text.encode())
 
 
 def usage(recipe: FinetuneRecipe, out: Path, *, weight: float = 0.8) -> str:
-    """The line of a prompt file that uses the adapter."""
-    return f"model: {{name: {recipe.model}, adapters: [{{path: {out}, weight: {weight:g}}}]}}"
+    """The line of a prompt file that uses what was learned."""
+    if recipe.method == "full":
+        return f"model: {out / MODEL_FOLDER}"
+    strength = "" if recipe.method == "textual-inversion" else f", weight: {weight:g}"
+    return f"model: {{name: {recipe.model}, adapters: [{{path: {out}{strength}}}]}}"
+
+
+def words_to_say(recipe: FinetuneRecipe) -> str | None:
+    """What a prompt has to say so that what was learned shows; None where any prompt does."""
+    if recipe.method == "textual-inversion":
+        return learned_word(recipe)
+    return " ".join(sorted(rare_words(recipe))) if recipe.method == "dreambooth" else None
+
+
+def _what(recipe: FinetuneRecipe) -> str:
+    if recipe.method == "full":
+        return "A model of which all of the denoiser was trained anew, from weights"
+    if recipe.method == "textual-inversion":
+        return f"A learned word ({recipe.vectors} vectors)"
+    return f"A {recipe.method} adapter (rank {recipe.rank})"
+
+
+def _said(recipe: FinetuneRecipe) -> str:
+    said = words_to_say(recipe)
+    return f"\nSay `{said}` in the prompt.\n" if said else ""
+
+
+def _network(recipe: FinetuneRecipe) -> dict[str, str]:
+    """What kohya's tools want to know of layers."""
+    if recipe.method in ("textual-inversion", "full"):
+        return {}
+    module = {"ss_network_module": "networks.lora"}
+    if recipe.method == "lokr":
+        module = {"ss_network_module": "lycoris.kohya", "ss_network_args": '{"algo": "lokr"}'}
+    return {**module, "ss_network_dim": str(recipe.rank), "ss_network_alpha": str(recipe.rank)}

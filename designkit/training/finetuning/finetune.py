@@ -1,16 +1,18 @@
-"""From a brand's pictures to an adapter: data, rehearsal, training, the best state, and what is written.
+"""From a brand's pictures to an adapter or a model: data, rehearsal, training, the best state, and what is written.
 
     for step in finetune(recipe, Path("outputs/lumen-lora"), threads=2):
         print(step.report.step, step.report.loss)
 
-The folder ends with `adapter.safetensors`, `config.json`, `README.md` and `preview.png`; checkpoints, curves and what
-was computed once are below it. The same call again goes on where it stopped.
+The folder ends with `adapter.safetensors` (or, where all was trained, `model/`), `config.json`, `README.md` and
+`preview.png`; checkpoints, curves and what was computed once are below it. The same call again goes on where it
+stopped.
 """
 
 # pyright: basic, reportPrivateImportUsage=false
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +23,6 @@ from torch import nn
 
 from designkit.errors import TrainingStopped
 from designkit.files import write_durably
-from designkit.generators.adapter_formats import AdapterWeights, adapter_bytes
-from designkit.generators.adapters import OWN_FILE_NAME
 from designkit.generators.base import ModelCard
 from designkit.generators.catalog import find_card
 from designkit.generators.loading import be_quiet, load_pipeline
@@ -30,11 +30,12 @@ from designkit.training.data import Survey, survey
 from designkit.training.finetuning.card import adapter_header, write_card
 from designkit.training.finetuning.families import find_tuned_family
 from designkit.training.finetuning.kept import Kept
-from designkit.training.finetuning.methods import ADAPTER, adapter_tensors, add_lora, learned
+from designkit.training.finetuning.methods import METHODS
 from designkit.training.finetuning.pictures import BrandPictures, brand_pictures
 from designkit.training.finetuning.previews import Previews, labelled_rows
-from designkit.training.finetuning.recipe import SMALL_PARAMETERS, FinetuneRecipe
-from designkit.training.finetuning.task import FinetuneTask, Inputs, read_best, read_best_tensors
+from designkit.training.finetuning.recipe import SMALL_PARAMETERS, FinetuneRecipe, learns_text
+from designkit.training.finetuning.task import FinetuneTask, Inputs, read_best, take_best
+from designkit.training.finetuning.wording import check_wording, worded
 from designkit.training.loop import StageReport, stage, train
 from designkit.training.processes import state
 from designkit.values import Size
@@ -46,7 +47,8 @@ MAX_RELOAD_ERROR = 1e-4
 def look_at_pictures(recipe: FinetuneRecipe, card: ModelCard, found: Survey) -> BrandPictures:
     """What of a survey is learned from, and how; needs no weights. Raises InputRefused, ModelRefused."""
     find_tuned_family(card.pipeline, model=card.name)
-    return brand_pictures(found, recipe.data, card)
+    check_wording(recipe)
+    return worded(brand_pictures(found, recipe.data, card), recipe)
 
 
 def finetune(
@@ -69,7 +71,7 @@ def finetune(
         brand = _with_prior(brand, recipe, pipeline, card, out / "prior")
         _compute_inputs(inputs, brand, recipe)
     torch.manual_seed(recipe.seed)
-    parts = add_lora(pipeline, family, recipe)
+    learning = METHODS[recipe.method].begin(pipeline, family, recipe)
     if recipe.gradient_checkpointing:
         getattr(pipeline, family.denoiser).enable_gradient_checkpointing()
     previews = Previews(
@@ -77,24 +79,24 @@ def finetune(
     )
     checkpoints = out / "checkpoints"
     best_file = checkpoints / "best.safetensors"
-    task = FinetuneTask(recipe, pipeline, family, parts, inputs, brand, previews, best_file)
+    task = FinetuneTask(recipe, pipeline, family, learning, inputs, brand, previews, best_file)
     header = adapter_header(recipe, card, family, found)
-    for part in parts.values():
+    for part in learning.parts.values():
         part.to(state().device)
     if not any(checkpoints.glob("checkpoint-*")):
         best_file.unlink(missing_ok=True)
-        rehearse(task, header, out)
+        rehearse(task, header, card, out)
     yield from stage("adapter", train(task, recipe.training, checkpoints))
     if state().is_main_process:
         _deliver(task, recipe, card, header, brand, found, out)
 
 
-def rehearse(task: FinetuneTask, header: dict[str, str], out: Path) -> None:
-    """One update, one save, one reload, before hours are spent; afterwards the adapter is what it was.
+def rehearse(task: FinetuneTask, header: dict[str, str], card: ModelCard, out: Path) -> None:
+    """One update, one save, one reload, before hours are spent; afterwards all is what it was.
 
-    Raises TrainingStopped where the update is no number, or what is loaded again does not do what was saved.
+    Raises TrainingStopped where the update is no number, or what is read again does not do what was written.
     """
-    weights = learned(task.parts)
+    weights = task.learning.weights
     kept = {name: weight.detach().clone() for name, weight in weights.items()}
     batch = task.batch(0, 1)
     loss, _ = task.loss(batch)
@@ -105,51 +107,41 @@ def rehearse(task: FinetuneTask, header: dict[str, str], out: Path) -> None:
     rng = torch.Generator().manual_seed(task.seed)
     with torch.no_grad():
         for weight in weights.values():
-            # Both matrices, by noise: one step's update is too small to tell a wrong strength from rounding.
-            weight += 0.05 * torch.randn(weight.shape, generator=rng).to(weight)
+            # By noise, in all that learns: one step's update is too small to tell a wrong strength from rounding.
+            amount = 0.05 * (float(weight.abs().mean()) or 1.0)
+            weight += amount * torch.randn(weight.shape, generator=rng).to(weight)
     task.module.zero_grad(set_to_none=True)
-    file = out / f"rehearsal-{state().process_index}.safetensors"
+    folder = out / f"rehearsal-{state().process_index}"
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        header = {name: value for name, value in header.items() if name != "format"}
-        write_durably(
-            file, adapter_bytes(AdapterWeights(tensors=adapter_tensors(task.parts), header=header), "diffusers")
-        )
-        error = _reload_error(task, batch, file)
+        folder.mkdir(parents=True, exist_ok=True)
+        METHODS[task.recipe.method].write(task.pipeline, task.learning, header, folder)
+        error = _reload_error(task, batch, card, folder)
     finally:
-        file.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
         task.num_steps = 0
         with torch.no_grad():
             for name, weight in weights.items():
                 weight.copy_(kept[name])
     if not error <= MAX_RELOAD_ERROR:
         raise TrainingStopped(
-            f"an adapter that was saved and loaded again differs by {error:.2g} of its output (at most "
-            f"{MAX_RELOAD_ERROR:g})",
+            f"what was saved and loaded again differs by {error:.2g} of its output (at most {MAX_RELOAD_ERROR:g})",
             fix="the installed diffusers and peft may not fit each other: `designkit doctor` lists them",
         )
 
 
 @torch.no_grad()
-def _reload_error(task: FinetuneTask, batch: dict[str, Any], file: Path) -> float:
-    """The largest change in the loss's prediction error between the adapter in memory and its file, relatively."""
-    pipeline, other = task.pipeline, "reloaded"
-    was_training = {name: part.training for name, part in task.parts.items()}
-    for part in task.parts.values():
+def _reload_error(task: FinetuneTask, batch: dict[str, Any], card: ModelCard, folder: Path) -> float:
+    """The largest change in the prediction between what is in memory and what is in the folder, relatively."""
+    was_training = {name: part.training for name, part in task.learning.parts.items()}
+    for part in task.learning.parts.values():
         part.eval()
     before = task.guess(batch)
     try:
-        pipeline.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name=other, local_files_only=True)
-        pipeline.set_adapters([other], [1.0])
-        after = task.guess(batch)
+        with METHODS[task.recipe.method].read_again(task.pipeline, task.learning, card, folder):
+            after = task.guess(batch)
     finally:
-        if other in {name for names in pipeline.get_list_adapters().values() for name in names}:
-            pipeline.delete_adapters(other)
-        pipeline.set_adapters([ADAPTER], [1.0])
-        for name, part in task.parts.items():
+        for name, part in task.learning.parts.items():
             part.train(was_training[name])
-        for weight in learned(task.parts).values():
-            weight.requires_grad_(True)
     return float((after - before).abs().max() / before.abs().max().clamp(min=1e-8))
 
 
@@ -166,7 +158,7 @@ def _load(card: ModelCard) -> Any:
 
 
 def _compute_inputs(inputs: Inputs, brand: BrandPictures, recipe: FinetuneRecipe) -> None:
-    """Encode every picture and caption once; afterwards neither autoencoder nor text encoder is needed."""
+    """Encode every picture, and every caption unless reading is learned; neither encoder is needed for them again."""
     device = state().device
     pipeline = inputs.pipeline
     helpers = [part for name, part in pipeline.components.items() if isinstance(part, nn.Module)]
@@ -175,9 +167,9 @@ def _compute_inputs(inputs: Inputs, brand: BrandPictures, recipe: FinetuneRecipe
         part.to(device)
     for example in (*brand.training, *brand.held_out):
         inputs.latents(example)
-        if not recipe.text_encoder:
+        if not learns_text(recipe):
             inputs.text(example.caption)
-    if not recipe.text_encoder:
+    if not learns_text(recipe):
         inputs.text("")
     for part in helpers:
         part.to("cpu")
@@ -217,22 +209,16 @@ def _deliver(
 ) -> None:  # fmt: skip
     """Write the best state, and the last where none is known to be better, with its card and preview."""
     best = read_best(task.best_file) if brand.held_out else None
-    tensors = adapter_tensors(task.parts)
     if best is not None and best.step == 0:
         best = None  # nothing that was learned does better than the base model: not to be called the best
     if best is not None:
-        tensors = read_best_tensors(task.best_file)
-        by_name = learned(task.parts)
-        with torch.no_grad():
-            for name, tensor in tensors.items():
-                by_name[name.removesuffix(".weight") + f".{ADAPTER}.weight"].copy_(tensor)
-    adapter = AdapterWeights(tensors=tensors, header=header)
-    write_durably(out / OWN_FILE_NAME, adapter_bytes(adapter, "diffusers"))
+        take_best(task.best_file, task.learning)
+    METHODS[recipe.method].deliver(task.pipeline, task.learning, header, card, out)
     base, drawn = task.previews.base(), task.previews.draw()
     labelled_rows({"base": base or drawn, recipe.name: drawn}).save(out / "preview.png")
     facts = {
-        "kind": "adapter", "method": recipe.method, "name": recipe.name, "model": card.name,
-        "model_revision": card.revision, "pipeline": card.pipeline, "rank": recipe.rank,
+        "kind": "model" if recipe.method == "full" else "adapter", "method": recipe.method, "name": recipe.name,
+        "model": card.name, "model_revision": card.revision, "pipeline": card.pipeline, "rank": recipe.rank,
         "best_step": best.step if best else None, "held_out_loss": best.loss if best else None,
         "pictures": len(found.entries), "held_out": len(brand.held_out),
     }  # fmt: skip

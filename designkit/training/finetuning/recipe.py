@@ -8,7 +8,13 @@ from pydantic import Field, model_validator
 
 from designkit.training.config import Schedule, Strict
 
-Method = Literal["lora"]
+Method = Literal["lora", "dreambooth", "lokr", "textual-inversion", "full"]
+
+_RATES: dict[Method, tuple[float, float]] = {
+    "lora": (1e-3, 1e-4), "dreambooth": (1e-3, 1e-4), "lokr": (3e-3, 1e-3), "textual-inversion": (5e-3, 5e-3),
+    "full": (1e-4, 1e-5),
+}  # fmt: skip
+"""Learning rates for small and for large models."""
 
 SMALL_PARAMETERS = 200_000_000
 """Models below this learn at higher rates and in larger batches."""
@@ -56,12 +62,19 @@ class FinetuneRecipe(Strict):
     model: str = "starter"
     method: Method = "lora"
     seed: int = 0
-    rank: int = Field(default=16, gt=0, description="of the low-rank update; its alpha is the rank, so its scale is 1")
+    rank: int = Field(
+        default=16, gt=0, description="of lora's and lokr's updates; their alpha is the rank, so their scale is 1"
+    )
     layers: Literal["attention", "all"] = Field(
         default="attention", description="all: also the feed-forward layers and convolutions of the denoiser"
     )
     text_encoder: bool = Field(default=False, description="also adapt the text encoders' attention; CLIP alone")
     text_rate: float = Field(default=0.5, gt=0, description="text encoder's learning rate over the denoiser's")
+    word: str | None = Field(
+        default=None, description="textual-inversion: what it learns to be called in prompts; <name> unless given"
+    )
+    initial_words: str = Field(default="design", description="textual-inversion: whose meaning it begins from")
+    vectors: int = Field(default=4, gt=0, le=32, description="textual-inversion: how many; each takes a token's place")
     weighting: Literal["auto", "none", "min-snr", "flow"] = Field(
         default="auto",
         description="of the loss over noise levels. min-snr: arXiv 2303.09556; flow: (alpha + sigma)^2, the "
@@ -81,13 +94,18 @@ class FinetuneRecipe(Strict):
         return self
 
 
+def learns_text(recipe: FinetuneRecipe) -> bool:
+    """Whether captions are read anew at every step, because how they are read is learned."""
+    return recipe.text_encoder or recipe.method == "textual-inversion"
+
+
 def finetune_preset(
     folder: str, num_pictures: int, *, model: str, num_parameters: int | None, method: Method, name: str
 ) -> FinetuneRecipe:
     """The best settings known for so many pictures and a model of that size."""
     is_small = (num_parameters or SMALL_PARAMETERS) < SMALL_PARAMETERS
     steps = min(1_500, max(500, 30 * num_pictures))
-    rate = 1e-3 if is_small else 1e-4 if num_pictures >= 9 else 5e-5
+    rate = _RATES[method][0 if is_small else 1] * (1.0 if is_small or num_pictures >= 9 else 0.5)
     return FinetuneRecipe(
         name=name, model=model, method=method, data=FinetuneData(folder=folder),
         layers="all" if is_small else "attention", text_encoder=False,

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from designkit.files import write_durably
 from designkit.training.config import Schedule
 from designkit.training.finetuning.families import TunedFamily
 from designkit.training.finetuning.kept import Kept
-from designkit.training.finetuning.methods import adapter_tensors, is_untouched, learned
+from designkit.training.finetuning.learning import Learning
 from designkit.training.finetuning.noising import stratified
 from designkit.training.finetuning.pictures import BrandPictures, BucketOrder, Example, read_pixels
 from designkit.training.finetuning.previews import Previews
@@ -66,24 +66,24 @@ class Inputs:
 class FinetuneTask:
     """Learn to predict the noise in a brand's pictures; see training/loop.py for what the loop asks of a task.
 
-    `module` holds the parts that have an adapter. The best state by held-out loss is kept in `best_file`; `num_steps`
+    `module` holds the parts that training runs. The best state by held-out loss is kept in `best_file`; `num_steps`
     is how many steps the last batch that was made completes.
     """
 
     def __init__(
-        self, recipe: FinetuneRecipe, pipeline: Any, family: TunedFamily, parts: dict[str, nn.Module], inputs: Inputs,
+        self, recipe: FinetuneRecipe, pipeline: Any, family: TunedFamily, learning: Learning, inputs: Inputs,
         brand: BrandPictures, previews: Previews, best_file: Path,
     ) -> None:  # fmt: skip
         self.recipe = recipe
         self.seed = recipe.seed
         self.pipeline = pipeline
         self.family = family
-        self.parts = parts
+        self.learning = learning
         self.inputs = inputs
         self.brand = brand
         self.previews = previews
         self.best_file = best_file
-        self.module = nn.ModuleDict(parts)
+        self.module = nn.ModuleDict(learning.parts)
         self.noising = family.noising(pipeline.scheduler, recipe)
         self.order = BucketOrder([example.size for example in brand.training], seed=recipe.seed)
         self.num_steps = 0
@@ -99,11 +99,18 @@ class FinetuneTask:
         return self._rows(examples, captions, self.noising.draw(stratified(size, noise_rng)), noise_rng)
 
     def phases(self, schedule: Schedule) -> list[Phase]:
-        """One phase: the denoiser's adapter at the schedule's rate, the text encoders' slower."""
-        rates = {name: 1.0 if name == self.family.denoiser else self.recipe.text_rate for name in self.parts}
+        """One phase: the denoiser at the schedule's rate, text encoders slower; alone, at the same."""
+        by_part: dict[str, list[nn.Parameter]] = {}
+        for name, weight in self.learning.weights.items():
+            by_part.setdefault(name.partition(".")[0], []).append(weight)
+        is_alone = self.family.denoiser not in by_part
         groups = [
-            {"params": list(learned({name: part}).values()), "lr": schedule.learning_rate * rates[name]}
-            for name, part in sorted(self.parts.items(), key=lambda each: each[0] == self.family.denoiser)
+            {
+                "params": weights,
+                "lr": schedule.learning_rate
+                * (1.0 if is_alone or part == self.family.denoiser else self.recipe.text_rate),
+            }
+            for part, weights in sorted(by_part.items(), key=lambda each: each[0] == self.family.denoiser)
         ]
         return [Phase(loss=self.loss, groups=groups)]
 
@@ -122,13 +129,13 @@ class FinetuneTask:
             best = read_best(self.best_file)
             if best is None or loss < best.loss or best.step >= self.num_steps:
                 facts = {"step": str(self.num_steps), "loss": repr(loss)}
-                write_durably(self.best_file, save(adapter_tensors(self.parts), facts))
+                write_durably(self.best_file, save(_copies(self.learning.weights), facts))
             elif self.num_steps > 0 and best.step == 0 and loss > 1.1 * best.loss:
                 warnings.append(
                     f"held-out loss is {loss:.4f}, above the base model's {best.loss:.4f}: what is learned does not "
                     "carry over; try a lower training.learning_rate or more pictures"
                 )
-        picture = self.previews.look(is_base=is_untouched(self.parts))
+        picture = self.previews.look(is_base=self.num_steps == 0)
         return Look(picture=picture, metrics=metrics, warnings=tuple(warnings))
 
     @torch.no_grad()
@@ -177,11 +184,11 @@ class FinetuneTask:
 
     @property
     def _device(self) -> torch.device:
-        return next(iter(learned(self.parts).values())).device
+        return next(iter(self.learning.weights.values())).device
 
     @property
     def _learns_text(self) -> bool:
-        return len(self.parts) > 1
+        return any(name != self.family.denoiser for name in self.learning.parts)
 
 
 def read_best(file: Path) -> Best | None:
@@ -193,6 +200,12 @@ def read_best(file: Path) -> Best | None:
     return Best(step=int(facts["step"]), loss=float(facts["loss"]))
 
 
-def read_best_tensors(file: Path) -> dict[str, Tensor]:
-    """The adapter of the best state, as `methods.adapter_tensors` gives it."""
-    return load_file(file)
+@torch.no_grad()
+def take_best(file: Path, learning: Learning) -> None:
+    """Put the best state into the weights that learn."""
+    for name, tensor in load_file(file).items():
+        learning.weights[name].copy_(tensor)
+
+
+def _copies(weights: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+    return {name: weight.detach().float().cpu().contiguous().clone() for name, weight in weights.items()}
