@@ -53,6 +53,7 @@ def finetune(
     from designkit.training.data import survey
     from designkit.training.finetuning.begin import RECIPE_FILE, keep_recipe, model_card, open_recipe
     from designkit.training.finetuning.pictures import brand_pictures
+    from designkit.training.finetuning.wording import check_wording, worded
 
     folder = out or Path("outputs") / f"{pictures.resolve().name}-{method}"
     found = survey(pictures, cache=folder / "cache" if is_main() else None)
@@ -65,7 +66,8 @@ def finetune(
     if is_main() and not (is_check and as_json):
         (say if is_check else note)(check.text(every=is_check))
     try:
-        brand = brand_pictures(found, recipe.data, card)
+        check_wording(recipe)
+        brand = worded(brand_pictures(found, recipe.data, card), recipe)
     except InputRefused as refusal:
         if is_check and as_json:
             say_json({**check.to_json(), "errors": [problem_json(problem) for problem in refusal.problems]})
@@ -101,7 +103,7 @@ def _as_setting(key: str, value: str | None) -> list[str]:
 
 def _in_one(refusal: InputRefused, check: PictureCheck) -> InputRefused:
     """Of pictures without captions, which the check has listed above, one mistake instead of one each."""
-    if not check.without_caption:
+    if any(problem.code != "caption-missing" for problem in refusal.problems):
         return refusal
     count = plural(len(check.without_caption), "picture")
     return InputRefused(

@@ -73,7 +73,8 @@ def read_adapter(path: Path, *, max_rank: int = 128) -> AdapterWeights:
     if adapter_kind(read_header(file)) == "words":
         raise ModelRefused(
             Problem(
-                code="adapter-unknown-kind", file=str(file), message="is a learned word, which every tool reads as it is",
+                code="adapter-unknown-kind", file=str(file),
+                message="is a learned word, which every tool reads as it is",
                 fix="copy the file to where the tool has its embeddings, named after the word",
             )
         )  # fmt: skip

@@ -68,14 +68,14 @@ def learned_word(recipe: FinetuneRecipe) -> str:
 
 def _dreambooth_problems(recipe: FinetuneRecipe) -> Iterator[Problem]:
     data = recipe.data
-    fix = "such as --set data.instance_prompt='a zvx soda can' --set data.class_prompt='a soda can'"
+    fix = "such as --instance-prompt 'a zvx soda can' --set data.class_prompt='a soda can'"
     missing = [name for name in ("instance_prompt", "class_prompt") if not (getattr(data, name) or "").strip()]
     if missing:
         yield Problem(
             code="dreambooth-prompts", key=f"data.{missing[0]}",
             message=f"dreambooth needs {' and '.join(missing)}: the one says a rare word and what your pictures show, "
             "the other the same without the word",
-            fix=fix,
+            fix=f"add what is missing, {fix}",
         )  # fmt: skip
     elif not rare_words(recipe):
         yield Problem(
