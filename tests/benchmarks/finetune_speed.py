@@ -4,10 +4,11 @@
     pip install datasets
     python tests/benchmarks/finetune_speed.py --scripts diffusers/examples [--steps 40] [--rounds 3] [--model starter]
 
-Each side trains the same twelve pictures with the same rank, layers, batch, precision and rate, in processes of their own that take
-turns. A side's time of a step is the difference between a long and a short training over the difference of their steps, so that
-starting and saving do not count. Memory is the process's largest resident set. The scripts need torchvision for resizing
-and cropping; where it is not installed, the few transforms that they use are stood in for by Pillow's.
+Each side trains the same twelve pictures with the same rank, layers, batch, precision and rate, in processes of their
+own that take turns. A side's time of a step is the difference between a long and a short training over the difference
+of their steps, so that starting and saving do not count. Memory is the process's largest resident set. The scripts
+need torchvision for resizing and cropping; where it is not installed, the few transforms that they use are stood in
+for by Pillow's.
 """
 
 # pyright: basic

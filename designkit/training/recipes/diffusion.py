@@ -1,8 +1,8 @@
 """From nothing to a text-to-image pipeline: tokenizer, autoencoder, text encoder, denoiser, export.
 
-With `start_from` the denoiser and the text encoder, or the autoencoder, of an existing pipeline learn on instead. Every stage keeps
-its checkpoints under the output folder and its result beside them; the same call again goes on with the first
-stage that has not ended.
+With `start_from` the denoiser and the text encoder, or the autoencoder, of an existing pipeline learn on instead.
+Every stage keeps its checkpoints under the output folder and its result beside them; the same call again goes on with
+the first stage that has not ended.
 """
 
 # pyright: basic, reportPrivateImportUsage=false, reportArgumentType=false, reportAttributeAccessIssue=false
