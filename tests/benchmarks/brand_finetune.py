@@ -5,8 +5,9 @@
 The brand `zurvi` has two colours that the starter's own palette lacks, a mark (a ring cut open by three bars) and one
 pattern (diagonal stripes). Twelve products are drawn with Pillow, each with a caption; the starter learns an adapter
 from them. Then base and adapter draw the same prompts from the same seeds: prompts of the brand that name no colour,
-whose palette distance (mean CIEDE2000 of the area to the brand's nearest colour) is to fall, and prompts without the
-brand's name, whose colours are to stay. Written are `scores.json` and `contact-sheet.png`.
+whose palette distance (mean CIEDE2000 of the area to the brand's nearest colour) is to fall, and prompts of
+DesignBench, which know nothing of the brand and are to be followed as well as before. Written are `scores.json` and
+`contact-sheet.png`.
 """
 
 # pyright: basic, reportOptionalMemberAccess=false, reportArgumentType=false
@@ -22,10 +23,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 import designkit
-from designkit.evaluation.colour import colour_differences, main_colours, palette_distance, picture_colours, to_lab
+from designkit.evaluation.colour import palette_distance, picture_colours, to_lab
+from designkit.evaluation.designbench import bench_items, judge
 from designkit.generators.catalog import find_card
 from designkit.models.device import free_cores
-from designkit.starter.colours import COLOURS, nearest_colour
 from designkit.training.config import change_recipe
 from designkit.training.data import survey
 from designkit.training.finetuning.finetune import finetune
@@ -41,6 +42,11 @@ PRODUCTS = ("can", "bottle", "box", "pouch", "cup")
 WORDS = {"can": "a soda can", "bottle": "a bottle", "box": "a box", "pouch": "a pouch", "cup": "a paper cup"}
 GROUNDS = (f"{NAME} one", f"{NAME} two")
 """What captions call lime and magenta: words that say nothing of a colour to the base model."""
+OTHER_TASKS = (
+    "single subject", "counting", "colour", "position", "background colour", "product form", "held-out combination",
+    "word order",
+)  # fmt: skip
+"""Of DesignBench, those that the starter can do."""
 PLACES = {"center": "in the center", "left": "on the left", "right": "on the right"}
 
 
@@ -115,6 +121,7 @@ def main() -> None:
     parser.add_argument("--model", default="starter", help="the starter, or a folder of its kind")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--per-prompt", type=int, default=4)
+    parser.add_argument("--per-task", type=int, default=12, help="prompts of DesignBench in each of eight tasks")
     parser.add_argument("--set", action="append", default=[])
     arguments = parser.parse_args()
     pictures, out = arguments.out / "pictures", arguments.out / "adapter"
@@ -135,13 +142,19 @@ def main() -> None:
     for step in finetune(recipe, out, threads=free_cores(), found=found):
         steps = step.report.step
     seconds = time.monotonic() - started
-    scores = measure(arguments.model, out, per_prompt=arguments.per_prompt, sheet=arguments.out / "contact-sheet.png")
+    scores = measure(
+        arguments.model,
+        out,
+        per_prompt=arguments.per_prompt,
+        per_task=arguments.per_task,
+        sheet=arguments.out / "contact-sheet.png",
+    )
     scores |= {"steps": steps, "seconds": round(seconds, 1)}
     (arguments.out / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
     print(json.dumps(scores, indent=1))
 
 
-def measure(model: str, adapter: Path, *, per_prompt: int, sheet: Path) -> dict[str, object]:
+def measure(model: str, adapter: Path, *, per_prompt: int, per_task: int, sheet: Path) -> dict[str, object]:
     """Base and adapter (as trained) on the same prompts and seeds."""
     size = Size(width=128, height=128)
     brand = [
@@ -149,14 +162,13 @@ def measure(model: str, adapter: Path, *, per_prompt: int, sheet: Path) -> dict[
         for product in PRODUCTS
         for place, ground in (("left", GROUNDS[0]), ("center", GROUNDS[1]))
     ]
-    other = [f"{words} on plain {colour} background" for words, colour in
-             zip(("a red can", "a green bottle", "a blue box", "a yellow cup", "an orange pouch"),
-                 ("teal", "cream", "orange", "navy", "white"), strict=True)]  # fmt: skip
+    items = [item for item in bench_items(per_task) if item.task in OTHER_TASKS]
+    other = [item.prompt for item in items]
     requests = [
         ImageRequest(id=f"{kind}-{number}-{seed}", prompt=prompt, size=size, drawn=size, seed=1000 + seed, steps=20)
         for kind, prompts in (("brand", brand), ("other", other))
         for number, prompt in enumerate(prompts)
-        for seed in range(per_prompt)
+        for seed in range(per_prompt if kind == "brand" else 1)
     ]
     generator = designkit.open_generator(model, precision="fp32", batch_size=4)
     worn = [replace(request, adapters=(Adapter(path=str(adapter)),)) for request in requests]
@@ -171,29 +183,13 @@ def measure(model: str, adapter: Path, *, per_prompt: int, sheet: Path) -> dict[
         brand_ids = [name for name in drawn if name.startswith("brand")]
         colours = [picture_colours(np.asarray(drawn[name])) for name in brand_ids]
         scores[f"{label}_palette_distance"] = float(np.mean([palette_distance(each, palette) for each in colours]))
-        scores[f"{label}_background_as_told"] = _backgrounds(drawn, other)
-    drift = [
-        float(colour_differences(main_colours(picture_colours(np.asarray(tuned[n]))).lab[:1],
-                                 main_colours(picture_colours(np.asarray(base[n]))).lab[:1])[0, 0])
-        for n in base if n.startswith("other")
-    ]  # fmt: skip
-    scores["drift_of_other_prompts"] = float(np.mean(drift))
-    shown = [f"brand-{number}-0" for number in range(10)] + [f"other-{number}-0" for number in range(5)]
+        verdicts = judge([drawn[f"other-{number}-0"] for number in range(len(items))], items)
+        scores[f"{label}_prompts_followed"] = float(np.mean([verdict.right for verdict in verdicts]))
+    shown = [f"brand-{number}-0" for number in range(10)] + [
+        f"other-{number}-0" for number in range(0, len(items), per_task)
+    ]
     labelled_rows({"base": [base[n] for n in shown], "adapter": [tuned[n] for n in shown]}).save(sheet)
     return scores
-
-
-def _backgrounds(drawn: dict[str, Image.Image], prompts: list[str]) -> float:
-    """The share of the other prompts' pictures whose border has the colour that the prompt asks for."""
-    told = [next(colour for colour in COLOURS if f"plain {colour} " in prompt) for prompt in prompts]
-    hits = []
-    for name, picture in drawn.items():
-        kind, number, _ = name.split("-")
-        if kind == "other":
-            pixels = np.asarray(picture)
-            border = np.concatenate([pixels[:6].reshape(-1, 3), pixels[:, :6].reshape(-1, 3)])
-            hits.append(nearest_colour(tuple(int(v) for v in np.median(border, axis=0))) == told[int(number)])
-    return float(np.mean(hits))
 
 
 if __name__ == "__main__":
