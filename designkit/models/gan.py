@@ -243,16 +243,28 @@ class Discriminator(nn.Module):
 
     def forward(self, samples: Tensor, conditions: Tensor | None = None) -> Tensor:
         """Logits [N] of samples [N, *shape]: above 0 is real."""
+        return self.judge(self.features(samples), conditions)
+
+    def features(self, samples: Tensor) -> Tensor:
+        """What is seen of samples [N, *shape], whatever their conditions: [N, F]."""
         if self.training and self._reference is not None:
             reference = self._reference.to(samples.device)
             _collect(virtual_norms(self), lambda: self.body(reference))
-        features = self.body(samples)
+        return self.body(samples)
+
+    def judge(self, features: Tensor, conditions: Tensor | None = None) -> Tensor:
+        """Logits [N] of features [N, F] under conditions [N, condition_dim]."""
         logits = self.head(features)[:, 0]
         if self.embed is None:
             return logits
         if conditions is None:
             raise ValueError("this discriminator is conditional: it needs a condition for each sample")
         return logits + (self.embed(conditions) * features).sum(dim=1) / math.sqrt(features.shape[1])
+
+    def match(self, features: Tensor, conditions: Tensor) -> Tensor:
+        """How well each of the features [N, F] fits each condition [M, condition_dim]: the projections, [N, M]."""
+        assert self.embed is not None
+        return features @ self.embed(conditions).T / math.sqrt(features.shape[1])
 
     def set_reference(self, samples: Tensor) -> None:
         """Fix the real samples [M, *shape] whose statistics virtual batch normalisation uses; no effect without it."""
@@ -334,6 +346,7 @@ class _MlpGenerator(nn.Module):
             layers += [nn.Linear(width, hidden), nn.LeakyReLU(_SLOPE)]
             width = hidden
         self.layers = nn.Sequential(*layers, nn.Linear(width, math.prod(config.shape)))
+        _initialise(self, is_normalised=False)
 
     def forward(self, styles: Tensor) -> Tensor:
         return self.layers(styles[:, 0]).unflatten(1, self.shape)
@@ -351,6 +364,7 @@ class _MlpDiscriminator(nn.Module):
             width = hidden
         self.layers = nn.Sequential(*layers)
         self.num_features = width
+        _initialise(self, is_normalised=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)
@@ -373,7 +387,7 @@ class _DcganGenerator(nn.Module):
             layers += [nn.ConvTranspose2d(width, finer, 4, 2, 1, bias=kind == "none"), _norm(kind, finer), nn.ReLU()]
         layers += [nn.Conv2d(config.widths[-1], channels, 3, padding=1), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
-        _initialise_dcgan(self, is_normalised=kind in ("batch", "virtual"))
+        _initialise(self, is_normalised=kind in ("batch", "virtual"))
 
     def forward(self, styles: Tensor) -> Tensor:
         return self.layers(self.project(styles[:, 0]).unflatten(1, self.base))
@@ -396,14 +410,14 @@ class _DcganDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Flatten())
         step = 2 ** (len(widths) - 1)
         self.num_features = widths[-1] * (side[0] // step) * (side[1] // step)
-        _initialise_dcgan(self, is_normalised=kind in ("batch", "virtual"))
+        _initialise(self, is_normalised=kind in ("batch", "virtual"))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)
 
 
-def _initialise_dcgan(module: nn.Module, *, is_normalised: bool) -> None:
-    """Normal with deviation 0.02, as the paper says for normalised networks; He's otherwise, or signals die."""
+def _initialise(module: nn.Module, *, is_normalised: bool) -> None:
+    """Normal with deviation 0.02, as DCGAN's paper says for normalised networks; He's otherwise, or signals die."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             if is_normalised:

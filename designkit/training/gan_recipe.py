@@ -56,6 +56,16 @@ class GanGame(Strict):
         description="weight of telling real pictures with another's caption from those with their own (Reed et al., "
         "arXiv 1605.05396); 0.5 with captions and 0 otherwise, unless given",
     )  # fmt: skip
+    naming: float = Field(
+        default=0.0, ge=0,
+        description="weight, for both players, of telling which of the batch's captions or classes a picture has "
+        "(contrastive, as in Zhang et al., arXiv 2101.04702)",
+    )  # fmt: skip
+    closeness: float = Field(
+        default=0.0, ge=0,
+        description="weight of the distance between what is drawn and the real picture of the same condition (Isola et "
+        "al., arXiv 1611.07004)",
+    )  # fmt: skip
     augment: Literal["none", "diffaugment", "adaptive"] = "none"
     operations: tuple[Operation, ...] = Field(
         default=("shift", "scale", "cutout"),
@@ -65,6 +75,17 @@ class GanGame(Strict):
     adaptive_target: float = Field(default=0.6, gt=0, lt=1, description="wanted surety of the discriminator")
     adaptive_images: int = Field(default=50_000, gt=0, description="pictures in which the probability could go to 1")
     adaptive_most: float = Field(default=0.8, ge=0, le=1, description="cap of the probability")
+
+
+class GanCopying(Strict):
+    """How the generator first learns each condition's picture, by distance alone; see training/copying.py."""
+
+    candidates: int = Field(
+        default=1, gt=0,
+        description="pictures drawn of each condition, of which the nearest learns, so that latents keep what captions "
+        "leave open (Li & Malik, arXiv 1809.09087); 1 draws their mean",
+    )  # fmt: skip
+    training: Schedule
 
 
 class GanRecipe(Strict):
@@ -82,6 +103,7 @@ class GanRecipe(Strict):
     data: SampleData
     network: GanNetwork = GanNetwork()
     game: GanGame = GanGame()
+    copying: GanCopying | None = Field(default=None, description="what the generator learns before the game begins")
     training: Schedule
 
     @model_validator(mode="after")
@@ -95,8 +117,6 @@ class GanRecipe(Strict):
                 f"gradient penalties are of single samples, which discriminator_normalisation "
                 f"{network.discriminator_normalisation} ties together; use none or spectral"
             )
-        if game.mismatch and self.data.condition == "none":
-            raise ValueError("mismatch needs captions or classes")
         if game.augment != "none" and self.data.source in ("two-gaussians", "ring", "grid"):
             raise ValueError("points cannot be augmented; set augment: none")
         return self

@@ -182,5 +182,7 @@ def test_the_condition_reaches_the_picture_and_the_logit():
     assert not torch.allclose(pictures[0], pictures[1])
     logits = critic(pictures[:1].repeat(3, 1, 1, 1), one_hot)
     assert len(set(logits.tolist())) == 3
+    seen = critic.features(pictures[:1].repeat(3, 1, 1, 1))
+    torch.testing.assert_close(critic.match(seen, one_hot).diagonal() + critic.head(seen)[:, 0], logits)
     with pytest.raises(ValueError, match="needs a condition"):
         generator(latents)

@@ -18,6 +18,7 @@ from designkit.models.gan import GanConfig, default_widths
 from designkit.training.adversarial import LOSSES
 from designkit.training.collapse import check_health, coverage, warnings_of
 from designkit.training.config import change_recipe, read_recipe
+from designkit.training.copying import CopyTask, distance
 from designkit.training.gan_recipe import GanGame, GanNetwork, GanRecipe, gan_preset
 from designkit.training.recipes.gan import GanTask, build_task, train_gan
 from designkit.training.sample_data import SampleData
@@ -35,7 +36,7 @@ def recipe(**changes: Any) -> GanRecipe:
         },
     }  # fmt: skip
     for name, change in changes.items():
-        values[name] = {**values[name], **change} if isinstance(change, dict) else change
+        values[name] = {**values.get(name, {}), **change} if isinstance(change, dict) else change
     return GanRecipe(**values)
 
 
@@ -71,8 +72,12 @@ def test_every_loss_teaches_both_players(game: dict[str, Any], tmp_path: Path):
             "network": {"mapping_layers": 1, "is_modulated": True},
         },
         {"network": {"backbone": "dcgan", "discriminator_normalisation": "spectral"}, "game": {"r1": 0.0, "r2": 0.0}},
+        {
+            "data": {"condition": "classes"}, "game": {"naming": 1.0, "closeness": 1.0},
+            "copying": {"candidates": 2, "training": {"steps": 1, "precision": "fp32"}},
+        },
     ],
-    ids=["adaptive", "styled classes", "dcgan"],
+    ids=["adaptive", "styled classes", "dcgan", "copied classes"],
 )  # fmt: skip
 def test_stopped_and_resumed_training_ends_in_the_same_bytes(changes: dict[str, Any], tmp_path: Path):
     plan = recipe(**changes)
@@ -103,6 +108,70 @@ def test_two_gaussians_are_learned_and_drawn_as_a_scatter_plot(tmp_path: Path):
     x = task.sample(500)[:, 0]
     assert 0.25 < float((x > 0).float().mean()) < 0.75
     assert float(x.abs().mean()) == pytest.approx(1.0, abs=0.25)
+
+
+@pytest.mark.parametrize("candidates", [1, 3])
+def test_copying_draws_the_generator_to_the_picture_of_each_condition(candidates: int, tmp_path: Path):
+    schedule = {
+        "steps": 40, "batch_size": 32, "learning_rate": 1e-2, "weight_decay": 0, "warmup_steps": 0, "precision": "fp32"
+    }  # fmt: skip
+    plan = recipe(
+        data={"condition": "classes"}, network={"embedding_dim": 8, "is_modulated": True},
+        copying={"candidates": candidates, "training": schedule}, training={"steps": 1},
+    )  # fmt: skip
+    reports = list(train_gan(plan, tmp_path))
+    assert [report.stage for report in reports[::40]] == ["copying", "gan"]
+    copied = [step.report for step in reports if step.stage == "copying"]
+    assert copied[-1].losses["generator"] < 0.6 * copied[0].losses["generator"]
+    assert ("won by choosing" in copied[0].metrics) == (candidates > 1)
+    game = build_task(plan, tmp_path)
+    ends = CopyTask(game, game.module.generator)
+    (phase,) = ends.phases(plan.training)
+    assert {id(p) for group in phase.groups for p in group["params"]} == set(
+        map(id, game.module.generator.parameters())
+    )
+
+
+def test_the_distance_of_copying_forgives_what_is_a_little_off_its_place():
+    real = torch.zeros(1, 1, 8, 8)
+    real[..., 0, 0] = 1
+    near, far = (torch.zeros(1, 1, 8, 8) for _ in range(2))
+    near[..., 1, 1] = 1
+    far[..., 7, 7] = 1
+    assert distance(real, real).tolist() == [0]
+    assert distance(near, real).item() == pytest.approx(2 / 64)
+    assert distance(far, real).item() == pytest.approx(3 * 2 / 64)
+
+
+def test_captions_reach_the_networks_evenly_whatever_they_differ_by():
+    rng = torch.Generator().manual_seed(0)
+    wide = torch.randn((400, 6), generator=rng) * torch.tensor([9.0, 3, 3, 1, 0.01, 0.01])
+    turned = wide @ torch.linalg.qr(torch.randn((6, 6), generator=rng))[0]
+    learned = Samples(values=torch.zeros(400, 1, 8, 8), conditions=turned[:, None])
+    config = GanConfig(shape=(1, 8, 8), widths=(8, 8), condition="text", condition_dim=6, embedding_dim=5)
+    embed = GanTask(config, GanGame(), learned, learned.rows(torch.arange(0)), seed=0).module.generator.embed
+    assert embed is not None
+    spread = torch.cov(embed(turned).T)
+    torch.testing.assert_close(spread, torch.diag(torch.tensor([1.0, 1, 1, 1, 0])), atol=1e-3, rtol=0)
+
+
+def test_naming_finds_the_caption_of_each_sample_and_knows_that_rows_may_share_one():
+    learned = Samples(values=torch.zeros(4, 1, 8, 8), conditions=class_conditions(torch.tensor([0, 1, 0, 2]), 3))
+    config = GanConfig(shape=(1, 8, 8), widths=(8, 8), condition="classes", condition_dim=3, embedding_dim=4)
+    task = GanTask(config, GanGame(naming=1.0), learned, learned.rows(torch.arange(0)), seed=0)
+    assert task.module.discriminator.embed is not None
+    with torch.no_grad():
+        task.module.discriminator.embed.weight.copy_(torch.eye(8)[:, :3])
+    assert learned.conditions is not None
+    conditions = learned.conditions[:, 0].float()
+    seen = 1000 * torch.eye(8)[[0, 1, 0, 2]]
+    measured: dict[str, Any] = {}
+    loss = task._name(seen, conditions, measured, "named")
+    assert float(measured["named"]) == 1
+    # Two of the four cannot be told apart, and need not be: each has half of the other's.
+    assert loss.item() == pytest.approx(np.log(2) / 2, abs=1e-4)
+    task._name(seen.flip(0), conditions, measured, "named")
+    assert float(measured["named"]) == 0
 
 
 def test_a_folder_of_class_folders_becomes_a_model_that_draws_the_class_a_prompt_names(tmp_path: Path):
@@ -155,12 +224,16 @@ def test_captions_reach_the_networks_through_the_starters_text_encoder(tmp_path:
         ({"network": {"discriminator_normalisation": "batch"}}, "single samples"),
         ({"data": {"source": "ring"}, "game": {"augment": "adaptive"}}, "points cannot be augmented"),
         ({"data": {"folder": "somewhere"}}, "source pictures needs a folder"),
-        ({"data": {"condition": "none"}, "game": {"mismatch": 1.0}}, "mismatch needs captions"),
     ],
 )
 def test_games_that_cannot_be_played_are_refused(changes: dict[str, Any], said: str):
     with pytest.raises(ValueError, match=said):
         recipe(**changes)
+
+
+def test_what_needs_conditions_is_refused_where_samples_have_none(tmp_path: Path):
+    with pytest.raises(InputRefused, match=r"game\.mismatch and game\.naming need captions or classes"):
+        build_task(recipe(game={"mismatch": 1.0, "naming": 1.0}), tmp_path)
 
 
 def test_networks_that_do_not_fit_the_pictures_are_refused_with_every_reason(tmp_path: Path):

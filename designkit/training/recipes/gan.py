@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
@@ -28,6 +29,7 @@ from designkit.training.adversarial import (
 )
 from designkit.training.collapse import MIN_HELD_OUT, check_health, warnings_of
 from designkit.training.config import Schedule
+from designkit.training.copying import CopyTask, distance
 from designkit.training.delivery import native_size, parts_used, write_model
 from designkit.training.gan_recipe import GanGame, GanRecipe
 from designkit.training.gathering import gather
@@ -76,6 +78,9 @@ class GanTask:
         self.held_out = held_out
         self.codec = codec
         self.module = Players(config, game)
+        if config.condition == "text":
+            assert samples.conditions is not None
+            _take_captions(self.module, samples.conditions.flatten(0, 1).float())
         reference = torch.from_numpy(order(0, min(32, len(samples)), len(samples), seed=seed))
         self.module.discriminator.set_reference(samples.take(reference, reference)[0])
 
@@ -115,7 +120,8 @@ class GanTask:
         real, conditions = self._real(batch, update)
         with torch.no_grad():
             fake = self._generate(len(real), conditions)
-        real_logits, fake_logits = self._see(real, conditions), self._see(fake, conditions)
+        seen = self._features(real)
+        real_logits, fake_logits = players.discriminator.judge(seen, conditions), self._see(fake, conditions)
         loss = discriminator_loss(game.loss, real_logits, fake_logits)
         # A relativistic logit has no zero of its own: there, sureness is that of each pair.
         is_relative = game.loss in ("relativistic", "wgan", "wgan-gp")
@@ -125,8 +131,10 @@ class GanTask:
             players.adaptive.update(sureness)
             measured["augment"] = players.adaptive.probability.clone()
         if game.mismatch and conditions is not None:
-            other_logits = self._see(real, conditions.roll(1, dims=0))
+            other_logits = players.discriminator.judge(seen, conditions.roll(1, dims=0))
             loss = loss + game.mismatch * discriminator_loss(game.loss, real_logits, other_logits)
+        if game.naming and conditions is not None:
+            loss = loss + game.naming * self._name(seen, conditions, measured, "named")
         if game.lecam:
             with torch.no_grad():
                 players.real_anchor.lerp_(real_logits.float().mean(), _ANCHOR_SHARE)
@@ -162,12 +170,28 @@ class GanTask:
         if game.loss == "wgan":
             clip_weights(self.module.discriminator, game.weight_limit)
         real, conditions = self._real(batch, game.discriminator_steps - 1)
-        fake_logits = self._see(self._generate(len(real), conditions), conditions)
-        if game.loss != "relativistic":
-            return generator_loss(game.loss, fake_logits, fake_logits), {}
-        with torch.no_grad():
-            real_logits = self._see(real, conditions)
-        return generator_loss(game.loss, real_logits, fake_logits), {}
+        fake = self._generate(len(real), conditions)
+        seen = self._features(fake)
+        fake_logits = real_logits = self.module.discriminator.judge(seen, conditions)
+        if game.loss == "relativistic":
+            with torch.no_grad():
+                real_logits = self._see(real, conditions)
+        loss = generator_loss(game.loss, real_logits, fake_logits)
+        measured: dict[str, Any] = {}
+        if conditions is not None and game.naming:
+            loss = loss + game.naming * self._name(seen, conditions, measured, "drawn as named")
+        if conditions is not None and game.closeness:
+            measured["distance"] = (away := distance(fake, real).mean()).detach()
+            loss = loss + game.closeness * away
+        return loss, measured
+
+    def _name(self, seen: Tensor, conditions: Tensor, measured: dict[str, Any], key: str) -> Tensor:
+        """Cross-entropy of finding the condition of each sample among the batch's, and the other way round."""
+        fits = self.module.discriminator.match(seen, conditions).float()
+        is_own = (conditions[:, None] == conditions[None]).all(dim=2)  # Rows may share a class, or a short caption.
+        own = is_own.float() / is_own.sum(dim=1, keepdim=True)
+        measured[key] = is_own[torch.arange(len(fits)), fits.argmax(dim=1)].float().mean()
+        return (F.cross_entropy(fits, own) + F.cross_entropy(fits.T, own)) / 2
 
     def _real(self, batch: dict[str, Any], update: int) -> tuple[Tensor, Tensor | None]:
         device = self.module.real_anchor.device
@@ -182,11 +206,14 @@ class GanTask:
 
     def _see(self, samples: Tensor, conditions: Tensor | None) -> Tensor:
         """Logits of samples as the discriminator sees them, augmented."""
+        return self.module.discriminator.judge(self._features(samples), conditions)
+
+    def _features(self, samples: Tensor) -> Tensor:
         game = self.game
         if game.augment != "none":
             probability = float(self.module.adaptive.probability) if game.augment == "adaptive" else 1.0
             samples = augment(samples, game.operations, torch.default_generator, probability=probability)
-        return self.module.discriminator(samples, conditions)
+        return self.module.discriminator.features(samples)
 
     def look(self) -> Look:
         """Samples of fixed latents, and how they lie among held-out and learned ones."""
@@ -260,6 +287,28 @@ class GanTask:
         return (*found, "or lower training.learning_rate")
 
 
+@torch.no_grad()
+def _take_captions(players: Players, captions: Tensor) -> None:
+    """Let both networks begin with the captions' principal directions [N, K], each of unit variance.
+
+    A text encoder's vectors differ far more by some factors (the ground's colour) than by others (the subject), and
+    learning by gradients takes the wide ones first. Directions below a hundredth of the widest's variance begin at 0,
+    so that words which no caption used cannot throw the networks.
+    """
+    variances, directions = torch.linalg.eigh(torch.cov(captions.T))
+    variances, directions = variances.flip(0), directions.flip(1)
+    counted = variances > 0.01 * variances[0]
+    whitening = (directions[:, counted] / variances[counted].sqrt()).T
+    drawing, judging = players.generator.embed, players.discriminator.embed
+    assert drawing is not None
+    assert judging is not None
+    drawing.weight.zero_()
+    rows = min(len(whitening), len(drawing.weight))
+    drawing.weight[:rows] = whitening[:rows]
+    mixing = torch.randn((len(judging.weight), len(whitening)), generator=torch.default_generator)
+    judging.weight.copy_(mixing @ whitening / len(whitening) ** 0.5)
+
+
 def train_gan(recipe: GanRecipe, out: Path, *, threads: int = 1) -> Generator[StageReport]:
     """Train the recipe's GAN and write it to `out` as a model folder; called again after a stop it goes on.
 
@@ -268,6 +317,9 @@ def train_gan(recipe: GanRecipe, out: Path, *, threads: int = 1) -> Generator[St
     """
     torch.set_num_threads(threads)
     task = build_task(recipe, out)
+    if recipe.copying is not None:
+        copying = CopyTask(task, task.module.generator, candidates=recipe.copying.candidates)
+        yield from stage("copying", train(copying, recipe.copying.training, out / "checkpoints" / "copying"))
     yield from stage("gan", train(task, recipe.training, out / "checkpoints" / "gan"))
     if state().is_main_process:
         export_gan(task, recipe, out)
@@ -296,6 +348,11 @@ def build_task(recipe: GanRecipe, out: Path) -> GanTask:
         message = f"{len(learned)} samples are too few to learn from"
         raise InputRefused(Problem(code="too-few-pictures", message=message))
     game = recipe.game
+    wanted = {"game.mismatch": game.mismatch, "game.naming": game.naming, "game.closeness": game.closeness}
+    wanted["copying"] = recipe.copying
+    if condition == "none" and (needing := [key for key, value in wanted.items() if value]):
+        message = f"{' and '.join(needing)} need captions or classes, and these samples have none"
+        raise InputRefused(Problem(code="gan-condition", key="data.condition", message=message))
     if game.mismatch is None:
         game = game.model_copy(update={"mismatch": 0.5 if condition == "text" else 0.0})
     return GanTask(config, game, learned, held_out, seed=recipe.seed, codec=codec)
