@@ -11,6 +11,7 @@ arXiv 1809.09087, section 2).
 # pyright: basic
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -66,8 +67,9 @@ class CopyTask:
         return [Phase(name="generator", loss=self._copy, groups=[group])]
 
     def look(self) -> Look | None:
-        """The game's look."""
-        return self._game.look()
+        """The game's look, without its warnings: what they advise is about the game."""
+        look = self._game.look()
+        return None if look is None else replace(look, warnings=())
 
     def _copy(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Any]]:
         device = next(self._generator.parameters()).device
