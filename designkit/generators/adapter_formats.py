@@ -13,7 +13,9 @@ Layouts, by the loaders that read them (diffusers 0.42 `loaders/lora_conversion_
     diffusers  unet.<layer>.lora_A.weight, .lora_B.weight; text_encoder.<layer>...
     kohya      lora_unet_<layer with _ for .>.lora_down.weight, .lora_up.weight, .alpha; lora_te_text_model_<layer>
                (lora_te1_ and lora_te2_ where there are two text encoders)
-    comfyui    kohya's names for UNets, diffusers' own for transformers: those that ComfyUI's key map lists
+               FLUX: lora_unet_double_blocks_0_img_attn_qkv and so on (flux_names.py)
+    comfyui    kohya's names for UNets, diffusers' own for transformers: those that ComfyUI's key map lists. It lists
+               FLUX.2's only lately, and always diffusion_model.<Black Forest Labs' layer>.lora_A.weight, .lora_B.weight
 """
 
 # pyright: basic, reportPrivateImportUsage=false
@@ -34,6 +36,7 @@ from torch import Tensor
 from designkit.errors import ModelRefused, Problem
 from designkit.files import write_durably
 from designkit.generators.adapters import adapter_file, adapter_kind
+from designkit.generators.flux_names import flux_layers, has_flux_2_widths, is_flux, is_flux_2
 from designkit.generators.kronecker import KERNELS, lora_of_lokr
 from designkit.generators.weights import read_header
 from designkit.values import Adapter
@@ -110,19 +113,22 @@ def write_adapter(path: Path, adapter: AdapterWeights, layout: Layout) -> None:
 
 def _named(adapter: AdapterWeights, layout: Layout) -> dict[str, Tensor]:
     is_unet = any(name.startswith("unet.") for name in adapter.tensors)
-    if layout == "diffusers" or (layout == "comfyui" and not is_unet):
+    if layout == "diffusers":
+        return dict(adapter.tensors)
+    if is_flux(adapter.tensors) and (layout == "kohya" or _is_flux_2(adapter)):
+        return _flux_named(adapter, layout)
+    if layout == "comfyui" and not is_unet:
         return dict(adapter.tensors)
     if not is_unet:
         raise ModelRefused(
             Problem(
                 code="adapter-layout",
-                message="kohya's names are for UNets; its transformers fuse layers that this adapter has apart",
-                fix="use --to comfyui, which that tool reads for this model, or --to diffusers",
+                message="kohya's tools train no such transformer, so there are no names of theirs for its layers",
+                fix="use --to comfyui or --to diffusers",
             )
         )
     named: dict[str, Tensor] = {}
-    # Without an alpha every tool takes the rank; given several, diffusers 0.42 confuses those of some layers.
-    is_of_one_rank = len({tensor.shape[0] for name, tensor in adapter.tensors.items() if ".lora_A." in name}) == 1
+    is_of_one_rank = _is_of_one_rank(adapter)
     for name, tensor in adapter.tensors.items():
         part, layer, side = _split(name)
         stem = f"{_kohya_part(part, two=adapter.has_two_text_encoders)}_{_kohya_layer(part, layer)}"
@@ -130,6 +136,30 @@ def _named(adapter: AdapterWeights, layout: Layout) -> dict[str, Tensor]:
         if side == "A" and is_of_one_rank:
             named[f"{stem}.alpha"] = torch.tensor(float(tensor.shape[0]))
     return named
+
+
+def _flux_named(adapter: AdapterWeights, layout: Layout) -> dict[str, Tensor]:
+    named: dict[str, Tensor] = {}
+    for layer, (down, up) in flux_layers(adapter.tensors).items():
+        if layout == "comfyui":
+            named |= {f"diffusion_model.{layer}.lora_A.weight": down, f"diffusion_model.{layer}.lora_B.weight": up}
+            continue
+        stem = f"lora_unet_{layer.replace('.', '_')}"
+        named |= {f"{stem}.lora_down.weight": down, f"{stem}.lora_up.weight": up}
+        named[f"{stem}.alpha"] = torch.tensor(float(down.shape[0]))
+    return named
+
+
+def _is_flux_2(adapter: AdapterWeights) -> bool:
+    return is_flux_2(adapter.tensors) or "flux-2" in adapter.header.get("modelspec.architecture", "").lower()
+
+
+def _is_of_one_rank(adapter: AdapterWeights) -> bool:
+    """Whether alphas may be written: given several, diffusers 0.42 confuses those of some layers of UNets.
+
+    Without an alpha every tool takes the rank.
+    """
+    return len({tensor.shape[0] for name, tensor in adapter.tensors.items() if ".lora_A." in name}) == 1
 
 
 def _split(name: str) -> tuple[str, str, str]:
@@ -153,11 +183,14 @@ def _kohya_layer(part: str, layer: str) -> str:
 
 def _from_other_names(tensors: dict[str, Tensor], file: Path) -> dict[str, Tensor]:
     """Kohya's names, and older ones of diffusers', as diffusers itself reads them, with alphas folded into B."""
-    from diffusers.loaders import StableDiffusionLoraLoaderMixin, StableDiffusionXLLoraLoaderMixin
+    from diffusers import loaders
 
     is_double = any(name.startswith(("lora_te1_", "lora_te2_")) for name in tensors)
-    mixin: Any = StableDiffusionXLLoraLoaderMixin if is_double else StableDiffusionLoraLoaderMixin
+    mixin: Any = loaders.StableDiffusionXLLoraLoaderMixin if is_double else loaders.StableDiffusionLoraLoaderMixin
+    is_flux_file = any(re.search(r"(double|single)_blocks[._]\d", name) for name in tensors)
     try:
+        if is_flux_file:
+            return _from_flux_names(tensors)
         converted, alphas = mixin.lora_state_dict(dict(tensors))
     except Exception as error:
         raise ModelRefused(_unreadable(file, str(error).strip().splitlines()[0])) from error
@@ -171,6 +204,15 @@ def _from_other_names(tensors: dict[str, Tensor], file: Path) -> dict[str, Tenso
         if side == "B" and alpha is not None:
             named[name] = named[name] * (alpha / named[name].shape[1])
     return named
+
+
+def _from_flux_names(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Black Forest Labs' names in kohya's or ComfyUI's spelling; FLUX.1 and FLUX.2 differ in how wide layers are."""
+    from diffusers import loaders
+
+    mixin: Any = loaders.Flux2LoraLoaderMixin if has_flux_2_widths(tensors) else loaders.FluxLoraLoaderMixin
+    converted = mixin.lora_state_dict(dict(tensors))
+    return converted[0] if isinstance(converted, tuple) else converted
 
 
 def _modern(name: str) -> str:

@@ -89,7 +89,7 @@ FAMILIES: Mapping[str, Family] = {
         name="flux-2", steps=50, guidance=4.0, takes_negative=False, needs=("torchvision",),
     ),
     "Flux2KleinPipeline": Family(
-        name="flux-2-klein", steps=4, guidance=4.0, takes_negative=False, needs=("torchvision",),
+        name="flux-2-klein", steps=4, guidance=4.0, takes_negative=False, text_limits={"tokenizer": 500},
     ),
     "ChromaPipeline": Family(name="chroma", steps=35, guidance=5.0, text_limits={"tokenizer": 511}),
     "PixArtAlphaPipeline": Family(

@@ -221,6 +221,36 @@ def flux():
     )  # fmt: skip
 
 
+def flux_2_klein():
+    """Flux2KleinPipeline; of its text encoder layers 9, 18 and 27 are read, so it has as many."""
+    from diffusers import (
+        AutoencoderKLFlux2,
+        FlowMatchEulerDiscreteScheduler,
+        Flux2KleinPipeline,
+        Flux2Transformer2DModel,
+    )
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    torch.manual_seed(0)
+    return Flux2KleinPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        vae=AutoencoderKLFlux2(
+            block_out_channels=(8, 8, 8, 8), layers_per_block=1, norm_num_groups=4, latent_channels=4, sample_size=64
+        ).eval(),
+        text_encoder=Qwen3ForCausalLM(
+            Qwen3Config(
+                vocab_size=len(BYTES) + 3, hidden_size=8, intermediate_size=8, num_hidden_layers=27,
+                num_attention_heads=2, num_key_value_heads=1, head_dim=4,
+            )
+        ).eval(),
+        tokenizer=qwen_tokenizer(),
+        transformer=Flux2Transformer2DModel(
+            in_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
+            joint_attention_dim=24, timestep_guidance_channels=16, axes_dims_rope=(4, 4, 4, 4), guidance_embeds=False,
+        ).eval(),
+    )  # fmt: skip
+
+
 def pixart_sigma():
     """PixArtSigmaPipeline."""
     from diffusers import DPMSolverMultistepScheduler, PixArtSigmaPipeline, PixArtTransformer2DModel
@@ -342,6 +372,7 @@ BUILDERS: dict[str, Callable] = {
     "StableDiffusionXLPipeline": stable_diffusion_xl,
     "StableDiffusion3Pipeline": stable_diffusion_3,
     "FluxPipeline": flux,
+    "Flux2KleinPipeline": flux_2_klein,
     "PixArtSigmaPipeline": pixart_sigma,
     "SanaPipeline": sana,
     "Lumina2Pipeline": lumina2,

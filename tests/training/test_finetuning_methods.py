@@ -14,13 +14,12 @@ from designkit.errors import InputRefused
 from designkit.generators.adapter_formats import LAYOUTS, read_adapter, write_adapter
 from designkit.generators.catalog import find_card
 from designkit.training.data import survey
-from designkit.training.finetuning import finetune as module
 from designkit.training.finetuning.finetune import finetune, look_at_pictures
 from designkit.training.finetuning.methods import METHODS
 from designkit.training.finetuning.recipe import Method
 from designkit.values import Adapter
 from tests.generators.requests import ask, open_tiny, pixels
-from tests.training.tiny_finetunings import denoise, recipe_for, run
+from tests.training.tiny_finetunings import denoise, learn, recipe_for, run
 
 SD, SDXL = "StableDiffusionPipeline", "StableDiffusionXLPipeline"
 PROMPT = "a <zurvi> can"
@@ -39,20 +38,6 @@ def learned(models, pictures, tmp_path_factory):
     return folder
 
 
-def learn(recipe, out: Path, monkeypatch):
-    """Run a fine-tuning and return its pipeline as training left it."""
-    tasks = []
-
-    class Watched(module.FinetuneTask):
-        def __init__(self, *arguments) -> None:
-            super().__init__(*arguments)
-            tasks.append(self)
-
-    monkeypatch.setattr(module, "FinetuneTask", Watched)
-    run(recipe, out)
-    return tasks[0].pipeline
-
-
 def load_with_diffusers(method: str, model: Path, out: Path):
     """What was learned, loaded by diffusers' own ways alone."""
     if method == "full":
@@ -67,7 +52,7 @@ def load_with_diffusers(method: str, model: Path, out: Path):
             )  # fmt: skip
     elif method == "textual-inversion":
         pipeline.load_textual_inversion(str(out), weight_name=file.name)
-    elif method == "lokr":
+    elif method == "lokr" and hasattr(pipeline, "unet"):
         pipeline.unet.load_lora_adapter(str(out), weight_name=file.name, prefix="unet")
     else:
         pipeline.load_lora_weights(str(out), weight_name=file.name)
@@ -76,7 +61,15 @@ def load_with_diffusers(method: str, model: Path, out: Path):
 
 @pytest.mark.parametrize(
     ("method", "pipeline_class"),
-    [*((method, SD) for method in METHODS), ("lokr", SDXL), ("textual-inversion", SDXL), ("full", SDXL)],
+    [
+        *((method, SD) for method in METHODS),
+        ("lokr", SDXL),
+        ("textual-inversion", SDXL),
+        ("full", SDXL),
+        ("lokr", "Flux2KleinPipeline"),
+        ("lokr", "ZImagePipeline"),
+        ("full", "ZImagePipeline"),
+    ],
 )
 def test_what_is_written_draws_in_diffusers_what_was_learned(
     models, pictures, tmp_path, monkeypatch, method, pipeline_class

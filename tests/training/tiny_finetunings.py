@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from designkit.training.config import change_recipe
+from designkit.training.finetuning import finetune as module
 from designkit.training.finetuning.finetune import finetune
 from designkit.training.finetuning.recipe import FinetuneRecipe, Method, finetune_preset
 
@@ -31,9 +32,23 @@ def run(recipe: FinetuneRecipe, out: Path) -> Path:
     return out
 
 
+def learn(recipe: FinetuneRecipe, out: Path, monkeypatch):
+    """Run a fine-tuning and return its pipeline as training left it."""
+    tasks = []
+
+    class Watched(module.FinetuneTask):
+        def __init__(self, *arguments) -> None:
+            super().__init__(*arguments)
+            tasks.append(self)
+
+    monkeypatch.setattr(module, "FinetuneTask", Watched)
+    run(recipe, out)
+    return tasks[0].pipeline
+
+
 def denoise(pipeline, prompt: str = "zurvi can", *, steps: int = 2) -> torch.Tensor:
     """What a pipeline draws of one prompt, as numbers [1, H, W, 3]."""
     rng = torch.Generator().manual_seed(3)
     pipeline.set_progress_bar_config(disable=True)
     arguments = {"width": 64, "height": 64, "num_inference_steps": steps, "output_type": "np"}
-    return torch.as_tensor(pipeline(prompt, generator=rng, **arguments).images)
+    return torch.as_tensor(pipeline(prompt=prompt, generator=rng, **arguments).images)

@@ -110,6 +110,7 @@ TUNED_FAMILIES: Mapping[str, TunedFamily] = {
         everything=UNET_ALL, encode=_encode_scaled, read=_read_sdxl, predict=_predict_sdxl,
         text_encoders=("text_encoder", "text_encoder_2"),
     ),
+    # 3.5 is of the same class: medium and large differ in their configuration alone.
     "StableDiffusion3Pipeline": TunedFamily(
         denoiser="transformer", architecture="stable-diffusion-v3", noising=FlowNoising,
         attention=flows.JOINT_ATTENTION, everything=flows.JOINT_ALL, encode=_encode_scaled, read=flows.read_sd3,
@@ -118,6 +119,10 @@ TUNED_FAMILIES: Mapping[str, TunedFamily] = {
     "FluxPipeline": TunedFamily(
         denoiser="transformer", architecture="flux-1-dev", noising=FlowNoising, attention=flows.JOINT_ATTENTION,
         everything=flows.JOINT_ALL, encode=_encode_scaled, read=flows.read_flux, predict=flows.predict_flux,
+    ),
+    "Flux2KleinPipeline": TunedFamily(
+        denoiser="transformer", architecture="flux-2-klein", noising=FlowNoising, attention=flows.FLUX_2_ATTENTION,
+        everything=flows.FLUX_2_ALL, encode=flows.encode_flux_2, read=flows.read_flux_2, predict=flows.predict_flux_2,
     ),
     "QwenImagePipeline": TunedFamily(
         denoiser="transformer", architecture="qwen-image", noising=FlowNoising, attention=flows.JOINT_ATTENTION,

@@ -1,4 +1,4 @@
-"""The calls of flow-matching transformers: Stable Diffusion 3, FLUX.1, Qwen-Image, Z-Image.
+"""The calls of flow-matching transformers: Stable Diffusion 3 and 3.5, FLUX.1, FLUX.2 klein, Qwen-Image, Z-Image.
 
 Each is called as its pipeline calls it, so that what is learned holds when it draws; `times` are shares of noise in
 [0, 1]. What the functions take and return is told in families.py.
@@ -18,6 +18,11 @@ from designkit.training.finetuning.text import Text
 _ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 JOINT_ATTENTION = (*_ATTENTION, "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")
 JOINT_ALL = (*JOINT_ATTENTION, "ff.net.0.proj", "ff.net.2", "ff_context.net.0.proj", "ff_context.net.2", "proj_mlp")
+FLUX_2_ATTENTION = (*JOINT_ATTENTION, "attn.to_qkv_mlp_proj", "attn.to_out")
+FLUX_2_ALL = (
+    *FLUX_2_ATTENTION, "ff.linear_in", "ff.linear_out", "ff_context.linear_in", "ff_context.linear_out",
+)  # fmt: skip
+"""Its single blocks have attention and feed-forward layers in one."""
 QWEN_ALL = (*JOINT_ATTENTION, "img_mlp.net.0.proj", "img_mlp.net.2", "txt_mlp.net.0.proj", "txt_mlp.net.2")
 Z_IMAGE_ATTENTION = _ATTENTION
 Z_IMAGE_ALL = (*_ATTENTION, "feed_forward.w1", "feed_forward.w2", "feed_forward.w3")
@@ -58,6 +63,27 @@ def predict_flux(pipeline: Any, noisy: Tensor, times: Tensor, text: Text, shapes
         return_dict=False,
     )[0]  # fmt: skip
     return _unpacked(tokens, noisy.shape)
+
+
+def encode_flux_2(pipeline: Any, pictures: Tensor) -> Tensor:
+    """Patches of 2 x 2 latents as channels, brought to unit variance by the autoencoder's own statistics."""
+    return pipeline._encode_vae_image(pictures.to(pipeline.vae.device, pipeline.vae.dtype), generator=None).float()
+
+
+def read_flux_2(pipeline: Any, captions: Sequence[str]) -> Text:
+    """Three layers of Qwen3 side by side, filled up to 512 tokens, which the transformer all sees."""
+    embeds, _ = pipeline.encode_prompt(list(captions), device=pipeline.text_encoder.device)
+    return {"embeds": embeds}
+
+
+def predict_flux_2(pipeline: Any, noisy: Tensor, times: Tensor, text: Text, shapes: Tensor) -> Tensor:
+    """Made for the base weights; those distilled to four steps take no guidance and forget how when they learn."""
+    tokens = pipeline.transformer(
+        hidden_states=pipeline._pack_latents(noisy), timestep=times, guidance=None,
+        encoder_hidden_states=text["embeds"], txt_ids=pipeline._prepare_text_ids(text["embeds"]).to(noisy.device),
+        img_ids=pipeline._prepare_latent_ids(noisy).to(noisy.device), return_dict=False,
+    )[0]  # fmt: skip
+    return tokens.permute(0, 2, 1).reshape(noisy.shape)
 
 
 def encode_qwen(pipeline: Any, pictures: Tensor) -> Tensor:

@@ -32,10 +32,10 @@ def begin_lora(pipeline: Any, family: TunedFamily, recipe: FinetuneRecipe) -> Le
     layers = {family.denoiser: _layers(family, recipe)}
     if recipe.text_encoder:
         layers |= dict.fromkeys(family.text_encoders, CLIP_ATTENTION)
+    targets = {name: _named(getattr(pipeline, name), endings) for name, endings in layers.items()}
     # alpha = rank: the update counts as it is, in every tool, whether it reads an alpha or not.
     configs = {
-        name: LoraConfig(r=recipe.rank, lora_alpha=recipe.rank, target_modules=list(targets))
-        for name, targets in layers.items()
+        name: LoraConfig(r=recipe.rank, lora_alpha=recipe.rank, target_modules=names) for name, names in targets.items()
     }
     return _add_adapters(pipeline, configs)
 
@@ -47,7 +47,7 @@ def begin_lokr(pipeline: Any, family: TunedFamily, recipe: FinetuneRecipe) -> Le
     """
     if recipe.text_encoder:
         raise _keeps_text_encoders("lokr adapts the denoiser alone", "or choose --method lora")
-    targets = sorted(_layers(family, recipe))
+    targets = _named(getattr(pipeline, family.denoiser), _layers(family, recipe))
     config = LoKrConfig(r=recipe.rank, alpha=recipe.rank, target_modules=targets)
     # From shapes alone diffusers does not find out how convolutions are factored.
     told = {"r": recipe.rank, "alpha": recipe.rank, "target_modules": targets, "decompose_factor": -1}
@@ -101,6 +101,15 @@ def _add_adapters(pipeline: Any, configs: Mapping[str, Any]) -> Learning:
 
 def _layers(family: TunedFamily, recipe: FinetuneRecipe) -> Sequence[str]:
     return family.attention if recipe.layers == "attention" else family.everything
+
+
+def _named(part: nn.Module, endings: Sequence[str]) -> list[str]:
+    """The layers of a part whose names end so; other modules may be called alike."""
+    return [
+        name
+        for name, module in part.named_modules()
+        if isinstance(module, (nn.Linear, nn.Conv2d)) and f".{name}".endswith(tuple(f".{each}" for each in endings))
+    ]
 
 
 def _keeps_text_encoders(message: str, why: str) -> InputRefused:
