@@ -32,6 +32,8 @@ from designkit.errors import (
 if TYPE_CHECKING:
     from designkit.batch.generate import RunReport, generate
     from designkit.batch.plan import Plan, make_plan, read_prompts
+    from designkit.evaluation.adapter_report import report_adapter
+    from designkit.gallery.adapter_page import write_adapter_page
     from designkit.gallery.page import write_page
     from designkit.gallery.sheet import write_sheets
     from designkit.generators import open_generator
@@ -73,6 +75,8 @@ __all__ = [
     "open_generator",
     "read_prompts",
     "read_run",
+    "report_adapter",
+    "write_adapter_page",
     "write_page",
     "write_sheets",
 ]
@@ -98,6 +102,8 @@ _HOMES = {
     "open_generator": "designkit.generators",
     "read_prompts": "designkit.batch.plan",
     "read_run": "designkit.runs.folder",
+    "report_adapter": "designkit.evaluation.adapter_report",
+    "write_adapter_page": "designkit.gallery.adapter_page",
     "write_page": "designkit.gallery.page",
     "write_sheets": "designkit.gallery.sheet",
 }

@@ -87,9 +87,20 @@ def finetune(
     num_steps = run_training(learn(recipe, folder, threads=free_cores(), found=found))
     if not is_main():
         return
+    page = None
+    if recipe.report and (num_steps or not (folder / "report.html").exists()):
+        from designkit.cli.brand_report import report_after_training
+
+        page = report_after_training(folder, num_steps=recipe.previews.steps)
     line, words = written.usage(recipe, folder), written.words_to_say(recipe)
     if as_json:
-        document = {"adapter": str(folder), "steps": num_steps, "use": line, "say": words}
+        document = {
+            "adapter": str(folder),
+            "steps": num_steps,
+            "use": line,
+            "say": words,
+            "report": str(page) if page else None,
+        }
         say_json({**document, "data": found.summary(), "errors": []})
     else:
         say(f"What was learned is in {folder}; beside the base model: {folder / 'preview.png'}")

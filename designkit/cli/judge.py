@@ -26,7 +26,8 @@ MAX_LISTED = 5
 
 def evaluate(
     pictures: Annotated[
-        Path | None, typer.Argument(metavar="RUN|FOLDER", help="A run folder, or a folder of pictures.")
+        Path | None,
+        typer.Argument(metavar="RUN|FOLDER|ADAPTER", help="A run, a folder of pictures, or a fine-tuned adapter."),
     ] = None,
     reference: Annotated[
         Path | None, typer.Option("--reference", metavar="FOLDER", help="Real pictures (or a run) to compare with.")
@@ -62,7 +63,14 @@ def evaluate(
                 fix="name a run folder, or --bench design --model NAME",
             )
         )  # fmt: skip
-    _require_libraries()
+    require_libraries()
+    from designkit.evaluation.adapted import is_adapter
+
+    if is_adapter(pictures):
+        from designkit.cli.brand_report import report_command
+
+        report_command(pictures, model, reference, brand, extractors or (), as_json=as_json)
+        return
     from designkit.evaluation.cache import MeasureCache
     from designkit.evaluation.pictures import find_pictures
     from designkit.evaluation.report import Evaluation, write_report
@@ -110,7 +118,8 @@ def evaluate(
         raise typer.Exit(ImagesFailed.exit_code)
 
 
-def _require_libraries() -> None:
+def require_libraries() -> None:
+    """Refuse where what measures pictures is not installed; raises InputRefused."""
     missing = [name for name, module in (("scikit-image", "skimage"), ("scipy", "scipy")) if find_spec(module) is None]
     if missing:
         raise InputRefused(

@@ -36,6 +36,22 @@ _FILES = [
 ]  # fmt: skip
 
 
+USUAL = (
+    "facebook/dinov2-base", "facebook/dinov2-small", "openai/clip-vit-large-patch14", "openai/clip-vit-base-patch32",
+    "google/siglip-base-patch16-224",
+)  # fmt: skip
+"""What likeness and prompts are usually measured by elsewhere."""
+
+
+def installed_extractors() -> tuple[str, ...]:
+    """Of the usual networks those in the local Hub cache: the first DINO and the first that knows text; no download."""
+    from huggingface_hub import try_to_load_from_cache
+
+    there = [name for name in USUAL if isinstance(try_to_load_from_cache(name, "model.safetensors"), str)]
+    dino = [name for name in there if "dino" in name]
+    return (*dino[:1], *[name for name in there if name not in dino][:1])
+
+
 def open_pretrained(name: str) -> VisionExtractor:
     """The extractor in a folder or under a Hub id; raises ModelRefused where there is none that can be used."""
     folder = Path(name) if Path(name).is_dir() else _fetch(name)

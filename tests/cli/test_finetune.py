@@ -12,6 +12,7 @@ from tests.training.brand_pictures import write_pictures
 
 TINY = (
     "training.steps=2", "training.batch_size=2", "training.precision=fp32", "previews.count=1", "previews.steps=1",
+    "report=false",
     "rank=2", "training.learning_rate=0.05", "gradient_checkpointing=false",
 )  # fmt: skip
 
@@ -63,6 +64,26 @@ def test_from_pictures_to_a_drawn_prompt_file_and_to_another_tool(tmp_path: Path
     again = run("finetune", "brand", "--model", "starter", "--out", "lumen", cwd=tmp_path)
     assert again.returncode == 2
     assert "model was model, not starter" in again.stderr
+
+
+def test_a_report_is_made_at_the_end_and_again_by_its_own_command(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "brand")
+    model = tiny_pipelines.save("StableDiffusionPipeline", tmp_path / "model")
+    (model / "designkit.json").write_text('{"native_sizes": ["64x64"], "any_size": true, "defaults": {"steps": 1}}')
+    settings = [part for setting in (*TINY, "report=true") for part in ("--set", setting)]
+    told = run_json("finetune", "brand", "--model", "model", "--out", "lumen", *settings, cwd=tmp_path)
+    assert told["report"] == "lumen/report.html"
+    document = json.loads((tmp_path / "lumen" / "report.json").read_text())
+    assert (document["pictures"], document["model"], len(document["pairs"])) == (8, "model", 12)
+    assert {measure["key"] for measure in document["measures"]} >= {"palette_distance", "likeness[design:1]", "leak"}
+    (tmp_path / "brand").rename(tmp_path / "elsewhere")
+    refused = run("evaluate", "lumen", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "8 of its pictures cannot be read" in refused.stderr
+    again = run("evaluate", "lumen", "--reference", "elsewhere", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "Colours" in again.stdout
+    assert "lumen/report.html" in again.stdout
 
 
 def test_a_script_iterates_over_the_steps(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from designkit.training.finetuning.card import adapter_header, write_card
 from designkit.training.finetuning.families import find_tuned_family
 from designkit.training.finetuning.kept import Kept
 from designkit.training.finetuning.methods import METHODS
-from designkit.training.finetuning.pictures import BrandPictures, brand_pictures
+from designkit.training.finetuning.pictures import BrandPictures, brand_pictures, write_picture_list
 from designkit.training.finetuning.previews import Previews, labelled_rows
 from designkit.training.finetuning.recipe import SMALL_PARAMETERS, FinetuneRecipe, learns_text
 from designkit.training.finetuning.task import FinetuneTask, Inputs, read_best, take_best
@@ -224,3 +224,4 @@ def _deliver(
     }  # fmt: skip
     write_durably(out / "config.json", (json.dumps(facts, indent=1) + "\n").encode())
     write_card(recipe, card, facts, out)
+    write_picture_list(look_at_pictures(recipe, card, found), found.place, out)

@@ -8,16 +8,19 @@ rows = order.rows(step, 4)                     # numbers of pictures of one size
 # pyright: basic
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from designkit.errors import InputRefused, Problem
+from designkit.files import write_durably
 from designkit.generators.base import ModelCard
 from designkit.generators.catalog import read_facts
 from designkit.training.data import Survey, to_tensor
@@ -30,6 +33,7 @@ from designkit.values import Size
 if TYPE_CHECKING:
     import torch
 
+PICTURES_FILE = "pictures.json"
 MAX_ASPECT = 4.0
 """No bucket is longer than this times its width; longer pictures lose their ends."""
 
@@ -133,6 +137,22 @@ def choose_examples(
         ),
         held_out=tuple(example for example, is_out in zip(examples, kept_back, strict=True) if is_out),
     )
+
+
+def write_picture_list(brand: BrandPictures, place: Path, folder: Path) -> None:
+    """Write `pictures.json`: which pictures were learned from and which held out, for whoever reports on the adapter.
+
+    It stays in the adapter's folder; the adapter's own file names no picture. Raises StorageError.
+    """
+    by_name = {example.item.name: example for example in brand.training}
+    sizes = [str(example.size) for example in brand.training]
+    rows = [
+        {"file": example.item.name, "sha256": example.sha256, "caption": example.caption, "held_out": is_held_out}
+        for examples, is_held_out in ((by_name.values(), False), (brand.held_out, True))
+        for example in examples
+    ]
+    listed = {"place": str(place.resolve()), "size": max(sorted(set(sizes)), key=sizes.count), "pictures": rows}
+    write_durably(folder / PICTURES_FILE, (json.dumps(listed, ensure_ascii=False, indent=1) + "\n").encode())
 
 
 def nearest_size(source: Size, sizes: Sequence[Size]) -> Size:

@@ -83,6 +83,9 @@ class FinetuneRecipe(Strict):
     )
     snr_gamma: float = Field(default=5.0, gt=0)
     gradient_checkpointing: bool = Field(default=False, description="less memory for a third more time")
+    report: bool = Field(
+        default=True, description="draw and measure a brand report at the end, with the command; previews.steps counts"
+    )
     data: FinetuneData
     previews: FinetunePreviews = FinetunePreviews()
     training: Schedule

@@ -200,7 +200,7 @@ def _rights(pictures: Sequence[Traits]) -> Part:
     finding = f"licence known of {licences}, creator of {creators} of {len(pictures)}"
     advice = None
     if share < 0.999:
-        advice = "write `licence` and `creator` into metadata.jsonl, or --set data.licence=... where one holds for all"
+        advice = "write `licence` and `creator` into metadata.jsonl, or --set data.licence=NAME for all"
     return _part("rights", share, 10, finding, advice)
 
 
