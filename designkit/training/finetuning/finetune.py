@@ -178,13 +178,12 @@ def _compute_inputs(inputs: Inputs, brand: BrandPictures, recipe: FinetuneRecipe
 def _with_prior(
     brand: BrandPictures, recipe: FinetuneRecipe, pipeline: Any, card: ModelCard, folder: Path
 ) -> BrandPictures:
-    """The pictures with the model's own ones of the class beside them, as many steps for one kind as for the other."""
-    prompt = recipe.data.class_prompt
-    if prompt is None:
-        return brand
+    """The pictures with the model's own ones beside them, as many steps for one kind as for the other."""
     from designkit.training.finetuning.prior import draw_prior
 
-    own = draw_prior(pipeline, card, prompt, brand.training, recipe, folder)
+    own = draw_prior(pipeline, card, brand.training, recipe, folder)
+    if not own:
+        return brand
     # As often as the brand's own, however many there are of either.
     repeated = [own[number % len(own)] for number in range(max(len(brand.training), len(own)))]
     brand_often = [brand.training[number % len(brand.training)] for number in range(len(repeated))]
@@ -194,7 +193,7 @@ def _with_prior(
 def _preview_prompts(recipe: FinetuneRecipe, brand: BrandPictures) -> Sequence[str]:
     if recipe.previews.prompts:
         return recipe.previews.prompts
-    captions = [example.caption for example in (*brand.held_out, *brand.training) if example.weight == 1.0]
+    captions = [example.caption for example in (*brand.held_out, *brand.training) if not example.is_own]
     return list(dict.fromkeys(captions))[: recipe.previews.count]
 
 

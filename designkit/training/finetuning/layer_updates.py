@@ -11,6 +11,7 @@ from typing import Any
 
 from peft import LoKrConfig, LoraConfig, get_peft_model_state_dict
 from peft.tuners.lokr.layer import LoKrLayer
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
 from designkit.errors import InputRefused, Problem
@@ -96,7 +97,20 @@ def _add_adapters(pipeline: Any, configs: Mapping[str, Any]) -> Learning:
             for weight in weights.values():
                 weight.requires_grad_(True)
 
-    return Learning(parts=parts, weights=weights, tensors=lambda: adapter_tensors(parts), resting=resting)
+    @contextmanager
+    def unlearned() -> Iterator[None]:
+        layers = [layer for part in parts.values() for layer in part.modules() if isinstance(layer, BaseTunerLayer)]
+        for layer in layers:  # Not by enable_adapters: that would also say what learns, in the middle of a step.
+            layer._disable_adapters = True
+        try:
+            yield
+        finally:
+            for layer in layers:
+                layer._disable_adapters = False
+
+    return Learning(
+        parts=parts, weights=weights, tensors=lambda: adapter_tensors(parts), resting=resting, unlearned=unlearned
+    )
 
 
 def _layers(family: TunedFamily, recipe: FinetuneRecipe) -> Sequence[str]:

@@ -21,14 +21,16 @@ class Learning:
     """What learns in a pipeline.
 
     `parts` are the networks that training runs, by name; `weights` what learns of them, by part and name. `tensors()`
-    is what the adapter's file holds of them now. Within `resting()` another adapter may take their place. `header` is
-    what the file has to say of its layers.
+    is what the adapter's file holds of them now. Within `resting()` another adapter may take their place; within
+    `unlearned()` the pipeline does what it did before anything was learned (None where the weights learn themselves, so
+    that nothing knows any more). `header` is what the file has to say of its layers.
     """
 
     parts: dict[str, nn.Module]
     weights: dict[str, nn.Parameter]
     tensors: Callable[[], dict[str, Tensor]]
     resting: Callable[[], AbstractContextManager[None]]
+    unlearned: Callable[[], AbstractContextManager[None]] | None = None
     header: Mapping[str, str] = field(default_factory=dict[str, str])
 
 

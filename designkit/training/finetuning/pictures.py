@@ -40,7 +40,10 @@ MAX_ASPECT = 4.0
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """One picture with what it is learned by: its caption, its size in training, its weight in the loss."""
+    """One picture with what it is learned by: its caption, its size in training, its weight in the loss.
+
+    `is_own`: the model drew it itself, and is to go on seeing it as it did.
+    """
 
     item: Item
     sha256: str
@@ -48,6 +51,7 @@ class Example:
     source: Size
     size: Size
     weight: float = 1.0
+    is_own: bool = False
 
     @property
     def cropped_share(self) -> float:

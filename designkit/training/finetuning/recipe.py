@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from typing import Literal
 
 from pydantic import Field, model_validator
 
+from designkit.starter.captions import caption
+from designkit.starter.scenes import training_scene
 from designkit.training.config import Schedule, Strict
 
 Method = Literal["lora", "dreambooth", "lokr", "textual-inversion", "full"]
@@ -15,6 +18,8 @@ _RATES: dict[Method, tuple[float, float]] = {
     "full": (1e-4, 1e-5),
 }  # fmt: skip
 """Learning rates for small and for large models."""
+
+_KEPT_SEED = 77
 
 SMALL_PARAMETERS = 200_000_000
 """Models below this learn at higher rates and in larger batches."""
@@ -33,7 +38,12 @@ class FinetuneData(Strict):
         "learned from beside yours, so that it does not forget what others of the kind look like",
     )
     num_class_pictures: int = Field(default=16, gt=0, description="how many of them are drawn")
-    prior_weight: float = Field(default=1.0, ge=0, description="their weight in the loss")
+    keep: tuple[str, ...] = Field(
+        default=(),
+        description="prompts that have nothing to do with the brand and are to be followed as before: the model's own "
+        "pictures of them, one each, are learned from as those of a class are; the starter has some of its own",
+    )
+    prior_weight: float = Field(default=1.0, ge=0, description="weight in the loss of the model's own pictures")
     resolution_px: int | None = Field(
         default=None, ge=32, description="side of the square whose area pictures are brought to; the model's own "
         "unless given; pictures are never enlarged",
@@ -102,6 +112,12 @@ def learns_text(recipe: FinetuneRecipe) -> bool:
     return recipe.text_encoder or recipe.method == "textual-inversion"
 
 
+def starter_prompts(count: int = 48) -> tuple[str, ...]:
+    """Prompts of all that the starter was taught, always the same ones: what a brand's adapter should leave alone."""
+    scenes = [training_scene(index, seed=_KEPT_SEED, simple=index % 2 == 0) for index in range(count)]
+    return tuple(caption(scene, random.Random(scene.jitter), "dense").text for scene in scenes)
+
+
 def finetune_preset(
     folder: str, num_pictures: int, *, model: str, num_parameters: int | None, method: Method, name: str
 ) -> FinetuneRecipe:
@@ -110,7 +126,8 @@ def finetune_preset(
     steps = min(1_500, max(500, 30 * num_pictures))
     rate = _RATES[method][0 if is_small else 1] * (1.0 if is_small or num_pictures >= 9 else 0.5)
     return FinetuneRecipe(
-        name=name, model=model, method=method, data=FinetuneData(folder=folder),
+        name=name, model=model, method=method,
+        data=FinetuneData(folder=folder, keep=starter_prompts() if model == "starter" else ()),
         layers="all" if is_small else "attention", text_encoder=False,
         gradient_checkpointing=not is_small,
         training=Schedule(

@@ -159,6 +159,7 @@ class FinetuneTask:
         return {
             "latents": latents, "noise": torch.randn(latents.shape, generator=rng), "times": times,
             "shapes": torch.tensor(shapes), "weights": torch.tensor([example.weight for example in examples]),
+            "is_own": torch.tensor([example.is_own for example in examples]),
             "text": captions if self._learns_text else join([self.inputs.text(caption) for caption in captions]),
         }  # fmt: skip
 
@@ -179,6 +180,11 @@ class FinetuneTask:
         device = self._device
         latents, noise, times = (batch[name].to(device) for name in ("latents", "noise", "times"))
         target = self.noising.target(latents, noise, times)
+        is_own = batch["is_own"]
+        if self.learning.unlearned is not None and bool(is_own.any()):
+            with torch.no_grad(), self.learning.unlearned():
+                target = target.clone()
+                target[is_own.to(device)] = self.guess(_rows_where(batch, is_own))
         errors = (self.guess(batch) - target).square().mean(dim=tuple(range(1, target.dim())))
         return errors, self.noising.weights(times) * batch["weights"].to(device)
 
@@ -205,6 +211,18 @@ def take_best(file: Path, learning: Learning) -> None:
     """Put the best state into the weights that learn."""
     for name, tensor in load_file(file).items():
         learning.weights[name].copy_(tensor)
+
+
+def _rows_where(batch: Mapping[str, Any], is_taken: Tensor) -> dict[str, Any]:
+    """Those rows of a batch that are taken [N]."""
+    numbers = is_taken.nonzero()[:, 0].tolist()
+    rows: dict[str, Any] = {}
+    for name, value in batch.items():
+        if isinstance(value, Mapping):
+            rows[name] = {key: tensor[is_taken] for key, tensor in value.items()}
+        else:
+            rows[name] = [value[number] for number in numbers] if isinstance(value, list) else value[is_taken]
+    return rows
 
 
 def _copies(weights: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
