@@ -93,7 +93,7 @@ def test_own_rows_count_with_the_prior_weight_and_teach_the_adapter(kept):
         for name, weight in task.learning.weights.items():
             if "lora_B" in name:
                 weight.fill_(0.05)
-    loss, measured = task.loss(own)
+    loss, _ = task.loss(own)
     loss.backward()
     weights = task.noising.weights(own["times"])
     torch.testing.assert_close(loss.detach(), (0.25 * weights * task._errors(own)[0].detach()).mean())

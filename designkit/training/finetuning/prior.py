@@ -1,8 +1,8 @@
 """The model's own pictures, to learn from beside a brand's, so that it goes on drawing them as before.
 
-Prior preservation is DreamBooth's (arXiv 2208.12242), which draws one class. Here they are as many prompts as are named,
-and what is to be predicted of such a picture is what the model without its adapter predicts (training/finetuning/task.py):
-in the mean over noise that is what the picture's own noise would teach, without the scatter.
+Prior preservation is DreamBooth's (arXiv 2208.12242), which draws one class. Here they are as many prompts as are
+named, and what is to be predicted of such a picture is what the model without its adapter predicts (task.py): in the
+mean over noise that is what the picture's own noise would teach, without the scatter.
 """
 
 # pyright: basic
