@@ -103,7 +103,7 @@ def test_own_rows_count_with_the_prior_weight_and_teach_the_adapter(kept):
 
 def test_the_starter_keeps_prompts_of_its_own_words_and_other_models_none():
     prompts = starter_prompts()
-    assert len(set(prompts)) == len(prompts) == 48
+    assert len(set(prompts)) == len(prompts) == 64
     assert prompts == starter_prompts()
     assert [word for prompt in prompts for word in unknown_words(prompt)] == []
     preset = {"num_parameters": 10**7, "method": "lora", "name": "lumen"}

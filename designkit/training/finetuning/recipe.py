@@ -112,7 +112,7 @@ def learns_text(recipe: FinetuneRecipe) -> bool:
     return recipe.text_encoder or recipe.method == "textual-inversion"
 
 
-def starter_prompts(count: int = 48) -> tuple[str, ...]:
+def starter_prompts(count: int = 64) -> tuple[str, ...]:
     """Prompts of all that the starter was taught, always the same ones: what a brand's adapter should leave alone."""
     scenes = [training_scene(index, seed=_KEPT_SEED, simple=index % 2 == 0) for index in range(count)]
     return tuple(caption(scene, random.Random(scene.jitter), "dense").text for scene in scenes)
@@ -123,11 +123,13 @@ def finetune_preset(
 ) -> FinetuneRecipe:
     """The best settings known for so many pictures and a model of that size."""
     is_small = (num_parameters or SMALL_PARAMETERS) < SMALL_PARAMETERS
-    steps = min(1_500, max(500, 30 * num_pictures))
+    kept = starter_prompts() if model == "starter" else ()
+    # Beside kept prompts every other step is theirs.
+    steps = min(1_500, max(700 if kept else 500, 30 * num_pictures))
     rate = _RATES[method][0 if is_small else 1] * (1.0 if is_small or num_pictures >= 9 else 0.5)
     return FinetuneRecipe(
         name=name, model=model, method=method,
-        data=FinetuneData(folder=folder, keep=starter_prompts() if model == "starter" else ()),
+        data=FinetuneData(folder=folder, keep=kept),
         layers="all" if is_small else "attention", text_encoder=False,
         gradient_checkpointing=not is_small,
         training=Schedule(
