@@ -15,6 +15,9 @@ from designkit.errors import InputRefused, Problem
 AnyRecipe = TypeVar("AnyRecipe", bound=BaseModel)
 
 
+OptimizerName = Literal["adamw", "adamw-8bit", "prodigy", "schedule-free"]
+
+
 class Strict(BaseModel):
     """A part of a recipe: no unknown keys, no changes."""
 
@@ -27,6 +30,11 @@ class Schedule(Strict):
     steps: int | None = Field(default=None, gt=0, description="optimizer steps; exactly repeatable")
     minutes: float | None = Field(default=None, gt=0, description="wall-clock budget of training, over all sittings")
     batch_size: int = Field(default=64, gt=0)
+    optimizer: OptimizerName = Field(
+        default="adamw",
+        description="all but adamw are packages of the extra [optimizers]; prodigy: learning_rate=1 leaves the rate to "
+        "it; schedule-free: with cooldown=0 and ema_decay=0, since it averages by itself",
+    )
     learning_rate: float = Field(default=4e-4, gt=0)
     beta1: float = Field(default=0.9, ge=0, lt=1)
     beta2: float = Field(default=0.99, gt=0, lt=1)

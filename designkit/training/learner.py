@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from designkit.models.checkpoint import load_checkpoint, save_checkpoint
 from designkit.models.device import training_precision
 from designkit.training.config import Schedule
 from designkit.training.ema import MovingAverage
+from designkit.training.optimizers import averaged, build_optimizer, load_state, state_numbers, state_tensors
 from designkit.training.parts import add_measures, is_out_of_memory, parts, rows_of
 from designkit.training.processes import average, is_any
 
@@ -36,6 +37,7 @@ class Counters:
     num_updates: int = 0
     rate_scale: float = 1.0
     num_rollbacks: int = 0
+    optimizers: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +67,9 @@ class Learner:
         self.accelerator = accelerator
         self.module = task.module.to(accelerator.device)
         self.phases = list(task.phases(schedule))
-        self.optimizers = _optimizers(self.phases, schedule)
+        self.optimizers = {
+            name: build_optimizer(groups, schedule) for name, groups in _groups(self.phases).items()
+        }
         self.base_rates = {
             name: [float(group["lr"]) for group in optimizer.param_groups]
             for name, optimizer in self.optimizers.items()
@@ -116,7 +120,7 @@ class Learner:
             parameter.requires_grad_(True)
         average(self.accelerator, [buffer for buffer in self._buffers().values() if buffer.is_floating_point()])
         if is_good:
-            self.average.update(self.parameters)
+            self.average.update(self._meant())
         self.counters.step += 1
         return Update(losses=losses, metrics=metrics, notes=tuple(notes), is_good=is_good)
 
@@ -128,6 +132,7 @@ class Learner:
         """Write a checkpoint, where this is the main process."""
         if self.accelerator.is_main_process:
             self.counters.num_updates = self.average.num_updates
+            self.counters.optimizers = {name: state_numbers(each) for name, each in self.optimizers.items()}
             save_checkpoint(folder, self.counters.step, self._tensors(), asdict(self.counters))
 
     def restore(self, folder: Path) -> tuple[str, ...] | None:
@@ -145,11 +150,8 @@ class Learner:
                 tensor.copy_(found.tensors[f"weights.{name}"])
         self.average.load(_under("average.", found.tensors), int(found.counters["num_updates"]))
         for name, optimizer in self.optimizers.items():
-            entries: dict[int, dict[str, torch.Tensor]] = {}
-            for key, tensor in _under(f"optimizer.{name}.", found.tensors).items():
-                index, kind = key.split(".", 1)
-                entries.setdefault(int(index), {})[kind] = tensor
-            optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})
+            numbers = found.counters.get("optimizers", {}).get(name, {})
+            load_state(optimizer, _under(f"optimizer.{name}.", found.tensors), numbers)
         known = {each.name for each in fields(Counters)}
         kept = {name: value for name, value in found.counters.items() if name in known}
         self.counters = Counters(**{**asdict(self.counters), **kept})
@@ -221,6 +223,15 @@ class Learner:
         number = (self.task.seed * 1_000_003 + self.counters.step) * len(self.phases) + place
         torch.manual_seed((number * self.accelerator.num_processes + self.accelerator.process_index) % 2**63)
 
+    def _meant(self) -> Mapping[str, torch.Tensor]:
+        """The weights as their optimizers mean them to be used, which is what is averaged and delivered."""
+        others: dict[int, torch.Tensor] = {}
+        for optimizer in self.optimizers.values():
+            others |= averaged(optimizer)
+        return {name: others.get(id(weight), weight) for name, weight in self.parameters.items()} if others else (
+            self.parameters
+        )
+
     def _buffers(self) -> dict[str, torch.Tensor]:
         kept = self.module.state_dict(keep_vars=True).keys()
         return {name: buffer for name, buffer in self.module.named_buffers() if name in kept}
@@ -231,20 +242,16 @@ class Learner:
         }
         tensors |= {f"average.{name}": tensor for name, tensor in self.average.shadow.items()}
         for name, optimizer in self.optimizers.items():
-            for index, entry in optimizer.state_dict()["state"].items():
-                tensors |= {f"optimizer.{name}.{index}.{kind}": value for kind, value in entry.items()}
+            tensors |= {f"optimizer.{name}.{key}": tensor for key, tensor in state_tensors(optimizer).items()}
         return tensors
 
 
-def _optimizers(phases: list[Phase], schedule: Schedule) -> dict[str, torch.optim.AdamW]:
-    optimizers: dict[str, torch.optim.AdamW] = {}
+def _groups(phases: list[Phase]) -> dict[str, Sequence[dict[str, Any]]]:
+    """The groups of weights of each optimizer; phases of one name share one."""
+    groups: dict[str, Sequence[dict[str, Any]]] = {}
     for phase in phases:
-        if phase.name not in optimizers:
-            optimizers[phase.name] = torch.optim.AdamW(
-                [dict(group) for group in phase.groups], lr=schedule.learning_rate,
-                betas=(schedule.beta1, schedule.beta2), weight_decay=schedule.weight_decay, fused=True,
-            )  # fmt: skip
-    return optimizers
+        groups.setdefault(phase.name, phase.groups)
+    return groups
 
 
 def _parameters(phase: Phase) -> list[torch.nn.Parameter]:
