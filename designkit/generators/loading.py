@@ -26,9 +26,12 @@ from designkit.generators.singlefile import recognise
 from designkit.generators.weights import FLAVOURS, choose_flavour, read_header
 
 
-def load_pipeline(card: ModelCard, dtype: torch.dtype, *, variant: str | None = None) -> Any:
+def load_pipeline(
+    card: ModelCard, dtype: torch.dtype, *, variant: str | None = None, quantisation: Any = None
+) -> Any:  # fmt: skip
     """The pipeline of a card whose files are on this disk, in `dtype`, on the CPU, ready to be called.
 
+    `quantisation` (diffusers' PipelineQuantizationConfig) brings parts of a folder's pipeline to fewer bits.
     Raises ModelRefused when a part or a package is missing, or when diffusers cannot make sense of the files.
     """
     assert card.folder is not None, "the model is not on this disk"
@@ -36,7 +39,9 @@ def load_pipeline(card: ModelCard, dtype: torch.dtype, *, variant: str | None = 
     be_quiet()
     try:
         is_file = card.folder.is_file()
-        pipeline = _load_file(card.folder, dtype) if is_file else _load_folder(card.folder, dtype, variant)
+        pipeline = (
+            _load_file(card.folder, dtype) if is_file else _load_folder(card.folder, dtype, variant, quantisation)
+        )
     except ModelRefused:
         raise
     except ImportError as error:
@@ -92,7 +97,7 @@ def share_pipeline(pipeline: Any) -> Any:
     return shared
 
 
-def _load_folder(folder: Path, dtype: torch.dtype, variant: str | None) -> Any:
+def _load_folder(folder: Path, dtype: torch.dtype, variant: str | None, quantisation: Any = None) -> Any:
     index = check_folder(folder)
     _, empty = component_names(index)
     if index["_class_name"].startswith(("StableCascade", "Wuerstchen")):
@@ -108,6 +113,7 @@ def _load_folder(folder: Path, dtype: torch.dtype, variant: str | None) -> Any:
         "use_safetensors": True,
         "local_files_only": True,
         "variant": variant or _only_flavour(folder),
+        "quantization_config": quantisation,
         **dict.fromkeys(empty),  # Parts that a model goes without must be named, or diffusers calls them missing.
     }
     if _is_listed(index["_class_name"]):

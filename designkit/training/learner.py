@@ -67,9 +67,7 @@ class Learner:
         self.accelerator = accelerator
         self.module = task.module.to(accelerator.device)
         self.phases = list(task.phases(schedule))
-        self.optimizers = {
-            name: build_optimizer(groups, schedule) for name, groups in _groups(self.phases).items()
-        }
+        self.optimizers = {name: build_optimizer(groups, schedule) for name, groups in _groups(self.phases).items()}
         self.base_rates = {
             name: [float(group["lr"]) for group in optimizer.param_groups]
             for name, optimizer in self.optimizers.items()
@@ -228,8 +226,10 @@ class Learner:
         others: dict[int, torch.Tensor] = {}
         for optimizer in self.optimizers.values():
             others |= averaged(optimizer)
-        return {name: others.get(id(weight), weight) for name, weight in self.parameters.items()} if others else (
-            self.parameters
+        return (
+            {name: others.get(id(weight), weight) for name, weight in self.parameters.items()}
+            if others
+            else (self.parameters)
         )
 
     def _buffers(self) -> dict[str, torch.Tensor]:

@@ -12,9 +12,12 @@ from torch import nn
 
 from designkit.errors import InputRefused
 from designkit.training import optimizers
+from designkit.training.data import survey
+from designkit.training.finetuning.begin import open_recipe
 from designkit.training.learner import Learner
 from designkit.training.loop import train
 from designkit.training.optimizers import averaged, build_optimizer, load_state, state_numbers, state_tensors
+from tests.training.brand_pictures import write_pictures
 from tests.training.tasks import GameTask, LineTask, same, schedule, weights
 
 PACKAGES = {"adamw": "torch", "adamw-8bit": "bitsandbytes", "prodigy": "prodigyopt", "schedule-free": "schedulefree"}
@@ -109,3 +112,17 @@ def test_an_optimizer_whose_package_is_missing_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(optimizers, "find_spec", lambda name: None)
     with pytest.raises(InputRefused, match="pip install prodigyopt"):
         build_optimizer([], schedule(optimizer="prodigy"))
+
+
+def test_a_fine_tuning_brings_what_its_optimizer_needs(tmp_path):
+    folder = write_pictures(tmp_path / "pictures")
+    found = survey(folder)
+
+    def training(*overrides: str):
+        return open_recipe(folder, found, tmp_path / "out", model=None, method="lora", overrides=overrides).training
+
+    assert training("training.optimizer=prodigy").learning_rate == 1.0
+    assert training("training.optimizer=prodigy", "training.learning_rate=0.5").learning_rate == 0.5
+    plan = training("training.optimizer=schedule-free")
+    assert (plan.cooldown, plan.ema_decay) == (0.0, 0.0)
+    assert training().learning_rate < 0.01

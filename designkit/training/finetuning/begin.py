@@ -79,7 +79,7 @@ def open_recipe(
         str(pictures), len(found.entries), model=name, num_parameters=find_card(name).num_parameters, method=method,
         name=folder.name,
     )  # fmt: skip
-    return change_recipe(preset, overrides)
+    return change_recipe(preset, [*_suited(overrides), *overrides])
 
 
 def keep_recipe(recipe: FinetuneRecipe, folder: Path) -> None:
@@ -98,3 +98,12 @@ def model_card(name: str) -> ModelCard:
     model_id, _, revision = name.partition("@")
     fetch(model_id, revision or None)
     return find_card(name)
+
+
+def _suited(overrides: Sequence[str]) -> list[str]:
+    """What goes with an optimizer that is asked for: Prodigy finds the rate, schedule-free averages by itself."""
+    if "training.optimizer=prodigy" in overrides:
+        return ["training.learning_rate=1"]
+    if "training.optimizer=schedule-free" in overrides:
+        return ["training.cooldown=0", "training.ema_decay=0"]
+    return []

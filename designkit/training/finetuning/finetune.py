@@ -28,11 +28,12 @@ from designkit.generators.catalog import find_card
 from designkit.generators.loading import be_quiet, load_pipeline
 from designkit.training.data import Survey, survey
 from designkit.training.finetuning.card import adapter_header, write_card
-from designkit.training.finetuning.families import find_tuned_family
+from designkit.training.finetuning.families import TunedFamily, find_tuned_family
 from designkit.training.finetuning.kept import Kept
 from designkit.training.finetuning.methods import METHODS
 from designkit.training.finetuning.pictures import BrandPictures, brand_pictures, write_picture_list
 from designkit.training.finetuning.previews import Previews, labelled_rows
+from designkit.training.finetuning.quantised import quantisation
 from designkit.training.finetuning.recipe import SMALL_PARAMETERS, FinetuneRecipe, learns_text
 from designkit.training.finetuning.task import FinetuneTask, Inputs, read_best, take_best
 from designkit.training.finetuning.wording import check_wording, worded
@@ -65,7 +66,7 @@ def finetune(
     family = find_tuned_family(card.pipeline, model=recipe.model)
     found = found or survey(Path(recipe.data.folder), cache=out / "cache")
     brand = look_at_pictures(recipe, card, found)
-    pipeline = _load(card)
+    pipeline = _load(card, recipe, family)
     inputs = Inputs(pipeline, family, Kept(out / "cache" / "inputs", card.revision), recipe)
     with state().main_process_first():
         brand = _with_prior(brand, recipe, pipeline, card, out / "prior")
@@ -145,12 +146,13 @@ def _reload_error(task: FinetuneTask, batch: dict[str, Any], card: ModelCard, fo
     return float((after - before).abs().max() / before.abs().max().clamp(min=1e-8))
 
 
-def _load(card: ModelCard) -> Any:
-    """The pipeline of a card; large ones in bf16 on a GPU, everything else in fp32."""
+def _load(card: ModelCard, recipe: FinetuneRecipe, family: TunedFamily) -> Any:
+    """The pipeline of a card; large ones in bf16 on a GPU, everything else in fp32, the denoiser quantised if asked."""
     is_large = (card.num_parameters or SMALL_PARAMETERS) >= SMALL_PARAMETERS
     is_gpu = torch.device(state().device or "cpu").type == "cuda"
     be_quiet()
-    pipeline = load_pipeline(card, torch.bfloat16 if is_large and is_gpu else torch.float32)
+    dtype = torch.bfloat16 if is_large and is_gpu else torch.float32
+    pipeline = load_pipeline(card, dtype, quantisation=quantisation(recipe, family, card, dtype))
     for part in pipeline.components.values():
         if isinstance(part, nn.Module):
             part.eval()

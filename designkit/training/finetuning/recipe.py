@@ -13,6 +13,8 @@ from designkit.training.config import Schedule, Strict
 
 Method = Literal["lora", "dreambooth", "lokr", "textual-inversion", "full"]
 
+Quantised = Literal["none", "int8", "nf4"]
+
 _RATES: dict[Method, tuple[float, float]] = {
     "lora": (1e-3, 1e-4), "dreambooth": (1e-3, 1e-4), "lokr": (3e-3, 1e-3), "textual-inversion": (5e-3, 5e-3),
     "full": (1e-4, 1e-5),
@@ -93,6 +95,11 @@ class FinetuneRecipe(Strict):
     )
     snr_gamma: float = Field(default=5.0, gt=0)
     gradient_checkpointing: bool = Field(default=False, description="less memory for a third more time")
+    quantise: Quantised = Field(
+        default="none",
+        description="the base model in fewer bits under a lora: int8 (torchao) or nf4 (bitsandbytes, linear layers), "
+        "packages of the extra [quantise]",
+    )
     report: bool = Field(
         default=True, description="draw and measure a brand report at the end, with the command; previews.steps counts"
     )
