@@ -22,7 +22,7 @@ check: .venv/installed
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 test: check
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 bench: .venv/installed
 	$(BIN)/python -m pytest -q -s -o python_files='bench_*.py' -o timeout=0 tests/benchmarks
