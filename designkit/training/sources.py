@@ -149,7 +149,8 @@ def _stamp(file: Path) -> str | None:
         status = file.stat()
     except OSError:
         return None  # A link that leads nowhere, say; reading it tells.
-    return f"{status.st_size}-{status.st_mtime_ns}"
+    # The time of the last change to the file itself, which nobody can set: copies may bring an old time along.
+    return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
 
 
 def _layout(items: list[Item], kohya: dict[Path, KohyaFolder], labels: dict[Path, str]) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,18 +14,21 @@ from designkit.generators.base import ModelCard
 from designkit.training.data import Survey
 from designkit.training.finetuning.families import TunedFamily
 from designkit.training.finetuning.methods import METHODS
+from designkit.training.finetuning.pictures import BrandPictures
 from designkit.training.finetuning.recipe import FinetuneRecipe
+from designkit.training.finetuning.score import brand_words
 from designkit.training.finetuning.whole import MODEL_FOLDER
 from designkit.training.finetuning.wording import learned_word, rare_words
 
 
 def adapter_header(
-    recipe: FinetuneRecipe, card: ModelCard, family: TunedFamily, found: Survey
+    recipe: FinetuneRecipe, card: ModelCard, family: TunedFamily, found: Survey, brand: BrandPictures
 ) -> dict[str, str]:  # fmt: skip
     """The header of an adapter's file: ModelSpec 1.0.1, and what it was learned from, without paths or captions.
 
     The pictures are one hash over all of theirs: it proves which set it was to whoever has the set, and tells nobody
-    else. No date, so that the same training gives the same bytes.
+    else. Where the recipe asks for an open header, captions (counted as kohya's tools do), the brand's words, creators
+    and licences stand in it too. No date, so that the same training gives the same bytes.
     """
     pictures = hashlib.sha256("".join(sorted(entry.sha256 for entry in found.entries)).encode()).hexdigest()
     return {
@@ -39,6 +44,24 @@ def adapter_header(
         "designkit.pictures": str(len(found.entries)),
         "designkit.pictures_sha256": pictures,
         "designkit.pictures_licence": recipe.data.licence,
+        **(_open_header(found, brand) if recipe.header == "open" else {}),
+    }
+
+
+def _open_header(found: Survey, brand: BrandPictures) -> dict[str, str]:
+    """What people may want to read in an adapter's file, and others would not want there."""
+    captions = {example.item.name: example.caption for example in (*brand.training, *brand.held_out)}
+    counts = Counter(part.strip() for caption in captions.values() for part in caption.split(",") if part.strip())
+    creators = sorted({name for entry in found.entries if (name := entry.item.creator or entry.creator)})
+    licences = sorted({name for entry in found.entries if (name := entry.item.licence or entry.rights)})
+    facts = {
+        "modelspec.trigger_phrase": " ".join(brand_words(list(captions.values()))),
+        "modelspec.author": "; ".join(creators), "designkit.picture_licences": "; ".join(licences),
+    }  # fmt: skip
+    return {
+        **{name: text for name, text in facts.items() if text},
+        "designkit.captions": json.dumps(sorted(set(captions.values())), ensure_ascii=False),
+        "ss_tag_frequency": json.dumps({"pictures": dict(sorted(counts.items()))}, ensure_ascii=False),
     }
 
 
@@ -70,10 +93,17 @@ In a prompt file:
 
     {usage(recipe, out)}
 {_said(recipe)}
-The model's licence is {card.licence}; the pictures' is {recipe.data.licence}. Names, captions and paths of the pictures
-are not in the {"model's files" if is_whole else "adapter's file"}.
+The model's licence is {card.licence}; the pictures' is {recipe.data.licence}. {_told(recipe)}
 """
     write_durably((out / MODEL_FOLDER if is_whole else out) / "README.md", text.encode())
+
+
+def _told(recipe: FinetuneRecipe) -> str:
+    """What somebody who is given the files learns about the pictures."""
+    place = "model's files" if recipe.method == "full" else "adapter's file"
+    if recipe.header == "open":
+        return f"Captions, creators and licences of the pictures are in the {place}; their names and paths are not."
+    return f"Names, captions and paths of the pictures are\nnot in the {place}."
 
 
 def usage(recipe: FinetuneRecipe, out: Path, *, weight: float = 0.8) -> str:

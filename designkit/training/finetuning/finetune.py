@@ -11,6 +11,7 @@ stopped.
 # pyright: basic, reportPrivateImportUsage=false
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Generator, Sequence
@@ -81,7 +82,7 @@ def finetune(
     checkpoints = out / "checkpoints"
     best_file = checkpoints / "best.safetensors"
     task = FinetuneTask(recipe, pipeline, family, learning, inputs, brand, previews, best_file)
-    header = adapter_header(recipe, card, family, found)
+    header = adapter_header(recipe, card, family, found, look_at_pictures(recipe, card, found))
     for part in learning.parts.values():
         part.to(state().device)
     if not any(checkpoints.glob("checkpoint-*")):
@@ -215,8 +216,6 @@ def _deliver(
     if best is not None:
         take_best(task.best_file, task.learning)
     METHODS[recipe.method].deliver(task.pipeline, task.learning, header, card, out)
-    base, drawn = task.previews.base(), task.previews.draw()
-    labelled_rows({"base": base or drawn, recipe.name: drawn}).save(out / "preview.png")
     facts = {
         "kind": "model" if recipe.method == "full" else "adapter", "method": recipe.method, "name": recipe.name,
         "model": card.name, "model_revision": card.revision, "pipeline": card.pipeline, "rank": recipe.rank,
@@ -226,3 +225,7 @@ def _deliver(
     write_durably(out / "config.json", (json.dumps(facts, indent=1) + "\n").encode())
     write_card(recipe, card, facts, out)
     write_picture_list(look_at_pictures(recipe, card, found), found.place, out)
+    # Last of all: what was learned is whole and described by now, whether or not it can be drawn with here.
+    with contextlib.suppress(Exception):
+        base, drawn = task.previews.base(), task.previews.draw()
+        labelled_rows({"base": base or drawn, recipe.name: drawn}).save(out / "preview.png")

@@ -100,6 +100,11 @@ class FinetuneRecipe(Strict):
         description="the base model in fewer bits under a lora: int8 (torchao) or nf4 (bitsandbytes, linear layers), "
         "packages of the extra [quantise]",
     )
+    header: Literal["private", "open"] = Field(
+        default="private",
+        description="of the adapter's file. private: hashes and counts; open: also captions, the words that stand for "
+        "the brand, creators and licences, as other tools show them",
+    )
     report: bool = Field(
         default=True, description="draw and measure a brand report at the end, with the command; previews.steps counts"
     )

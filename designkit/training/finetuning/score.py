@@ -94,9 +94,10 @@ def total(parts: Sequence[Part]) -> int:
 
 def brand_words(captions: Sequence[str]) -> tuple[str, ...]:
     """The words that at least four in five captions share and that mean nothing else: what stands for the brand."""
-    counts = Counter(word for caption in captions for word in set(re.findall(r"[\w'-]+", caption.lower())))
+    words = [re.findall(r"[\w'-]+", caption.lower()) for caption in captions]
+    counts = Counter(word for caption in words for word in dict.fromkeys(caption))  # in the order of their appearance
     least = max(1, math.ceil(BRAND_WORD_SHARE * len(captions)))
-    return tuple(sorted(word for word, count in counts.items() if count >= least and word not in _PLAIN_WORDS))
+    return tuple(word for word, count in counts.items() if count >= least and word not in _PLAIN_WORDS)
 
 
 def _number(pictures: Sequence[Traits]) -> Part:

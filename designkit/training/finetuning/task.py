@@ -25,6 +25,7 @@ from designkit.training.finetuning.previews import Previews
 from designkit.training.finetuning.recipe import FinetuneRecipe
 from designkit.training.finetuning.text import Text, join
 from designkit.training.loop import Look, Phase
+from designkit.training.parts import is_out_of_memory
 
 NUM_HELD_OUT_LEVELS = 8
 """Noise levels at which each held-out picture is measured, always with the same noise."""
@@ -135,7 +136,13 @@ class FinetuneTask:
                     f"held-out loss is {loss:.4f}, above the base model's {best.loss:.4f}: what is learned does not "
                     "carry over; try a lower training.learning_rate or more pictures"
                 )
-        picture = self.previews.look(is_base=self.num_steps == 0)
+        picture = None
+        try:
+            picture = self.previews.look(is_base=self.num_steps == 0)
+        except Exception as error:  # Whatever a pipeline raises: hours of training are worth more than a preview.
+            is_memory = isinstance(error, RuntimeError) and is_out_of_memory(error)
+            reason = "memory did not suffice" if is_memory else _first_line(error)
+            warnings.append(f"no preview at step {self.num_steps}: {reason}; training goes on")
         return Look(picture=picture, metrics=metrics, warnings=tuple(warnings))
 
     @torch.no_grad()
@@ -227,3 +234,7 @@ def _rows_where(batch: Mapping[str, Any], is_taken: Tensor) -> dict[str, Any]:
 
 def _copies(weights: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
     return {name: weight.detach().float().cpu().contiguous().clone() for name, weight in weights.items()}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
