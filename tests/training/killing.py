@@ -1,6 +1,7 @@
 """Kill trainings without warning, most of them while a checkpoint is being written, and resume them.
 
     python -m tests.training.killing --kills 20
+    python -m tests.training.killing --kills 20 --finetune lokr
 
 After every kill a whole checkpoint has to be there that loads, and no older than the newest one before the kill. At
 the end the weights have to be those of a training that nobody disturbed, to the last bit. The number of kills and
@@ -12,15 +13,20 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import random
+import shutil
 import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from designkit.errors import DesignkitError
 from designkit.models.checkpoint import load_checkpoint
+from designkit.training.finetuning.recipe import Method
 from designkit.training.loop import train
+from tests.generators import tiny_pipelines
+from tests.training.brand_pictures import write_pictures
 from tests.training.tasks import WideTask, schedule, write_weights
 
 STEPS = 15
@@ -36,6 +42,17 @@ class Tally:
     faults: list[str] = field(default_factory=list[str])
 
 
+def run_finetuning(folder: Path, method: Method) -> None:
+    """Fine-tune the tiny model beside the folder on the pictures there, with a checkpoint at every step."""
+    from tests.training.tiny_finetunings import recipe_for, run
+
+    place = folder.parent
+    overrides = [f"training.steps={STEPS}", "training.checkpoint_minutes=0.000001", "previews.count=1"]
+    out = run(recipe_for(place / "model", place / "pictures", *overrides, method=method), folder)
+    written = out / "model" / "unet" / "diffusion_pytorch_model.safetensors"
+    shutil.copy(written if method == "full" else out / "adapter.safetensors", folder.with_suffix(".safetensors"))
+
+
 def run_training(folder: Path) -> None:
     """Train to the end, with a checkpoint at every step, and write the weights beside the folder."""
     task = WideTask()
@@ -43,29 +60,38 @@ def run_training(folder: Path) -> None:
     write_weights(task.module, folder.with_suffix(".safetensors"))
 
 
-def kill_and_resume(place: Path, *, num_kills: int, seed: int) -> Tally:
-    """Kill trainings below `place` that many times in all, each resumed to its end."""
+def kill_and_resume(place: Path, *, num_kills: int, seed: int, method: Method | None = None) -> Tally:
+    """Kill trainings below `place` that many times in all, each resumed to its end; fine-tunings by a method, if given.
+
+    The checkpoints are those of the folder, or of `checkpoints` in it.
+    """
     chance = random.Random(seed)
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload([__name__])
-    run_training(place / "whole")
+    if method is not None:
+        processes.set_forkserver_preload([__name__, "tests.training.tiny_finetunings", "diffusers.loaders"])
+        tiny_pipelines.save("StableDiffusionPipeline", place / "model")
+        write_pictures(place / "pictures")
+    run_whole = run_training if method is None else partial(run_finetuning, method=method)
+    run_whole(place / "whole")
     expected = (place / "whole.safetensors").read_bytes()
     tally = Tally()
     while tally.num_kills < num_kills:
         folder = place / f"killed-{tally.num_runs}"
         tally.num_runs += 1
         newest = -1
+        kept = folder if method is None else folder / "checkpoints"
         while not folder.with_suffix(".safetensors").exists():
-            process = processes.Process(target=run_training, args=(folder,))
+            process = processes.Process(target=run_whole, args=(folder,))
             process.start()
             if tally.num_kills < num_kills and newest < STEPS - 2:
-                _wait_for_some_instant(folder, chance)
+                _wait_for_some_instant(kept, chance)
                 process.kill()
             process.join()
             if process.exitcode == -9:
                 tally.num_kills += 1
-                tally.num_while_writing += any(folder.glob("partial-*"))
-                newest = _check(folder, newest, tally)
+                tally.num_while_writing += any(kept.glob("partial-*"))
+                newest = _check(kept, newest, tally)
             elif process.exitcode != 0:
                 tally.faults.append(f"{folder.name}: exit code {process.exitcode}")
                 return tally
@@ -105,9 +131,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--finetune", metavar="METHOD", help="kill fine-tunings by this method")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
-        tally = kill_and_resume(Path(place), num_kills=options.kills, seed=options.seed)
+        tally = kill_and_resume(Path(place), num_kills=options.kills, seed=options.seed, method=options.finetune)
     print(
         f"{tally.num_kills} kills over {tally.num_runs} trainings, {tally.num_while_writing} of them while a "
         f"checkpoint was being written; {len(tally.faults)} faults"

@@ -10,12 +10,15 @@ import sys
 from pathlib import Path
 
 from accelerate import PartialState
+from safetensors.torch import save_file
 
 from designkit.training.data import open_pictures
 from designkit.training.loop import train
 from tests.training.tasks import GameTask, LineTask, schedule, write_weights
+from tests.training.tiny_finetunings import learn, recipe_for
 
 PLAN = schedule(batch_size=8, checkpoint_minutes=60)
+TOGETHER = ("training.steps=3", "training.batch_size=4")
 
 
 def main(out: Path) -> None:
@@ -32,6 +35,8 @@ def main(out: Path) -> None:
     timed = LineTask()  # Clocks differ; the number of steps must not.
     num_steps = len(list(train(timed, PLAN.model_copy(update={"steps": None, "minutes": 0.005}), out / "timed")))
     pictures = open_pictures(out / "pictures", side_px=8, cache=out / "cache")
+    learned = learn(recipe_for(out / "model", out / "brand", *TOGETHER, method="lokr"), out / "finetuning")
+    save_file(learned.learning.tensors(), out / f"finetuning-{rank}.safetensors")
     seen = {
         "rows": task.rows_seen, "losses": [report.loss for report in reports], "timed steps": num_steps,
         "pictures": pictures.pixels.astype(int).sum().item(),

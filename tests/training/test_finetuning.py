@@ -16,6 +16,7 @@ from designkit.errors import InputRefused, ModelRefused, TrainingStopped
 from designkit.generators.adapter_formats import LAYOUTS, AdapterWeights, read_adapter, write_adapter
 from designkit.generators.catalog import find_card
 from designkit.generators.loading import load_pipeline
+from designkit.models.checkpoint import load_checkpoint
 from designkit.training.data import survey
 from designkit.training.finetuning.families import find_tuned_family
 from designkit.training.finetuning.finetune import finetune
@@ -59,10 +60,10 @@ def test_what_was_learned_draws_alike_in_every_layout_loaded_by_diffusers(models
     "pipeline_class",
     ["StableDiffusion3Pipeline", "FluxPipeline", "Flux2KleinPipeline", "QwenImagePipeline", "ZImagePipeline"],
 )
-def test_flow_transformers_learn_what_diffusers_then_draws(models, pictures, tmp_path, monkeypatch, pipeline_class):
+def test_flow_transformers_learn_what_diffusers_then_draws(models, pictures, tmp_path, pipeline_class):
     model = models(pipeline_class)
     recipe = recipe_for(model, pictures, "training.steps=3", "rank=2", "data.held_out=0")
-    learned = denoise(learn(recipe, tmp_path / "out", monkeypatch))
+    learned = denoise(learn(recipe, tmp_path / "out").pipeline)
     for layout in LAYOUTS if pipeline_class == "Flux2KleinPipeline" else LAYOUTS[::2]:
         write_adapter(tmp_path / "adapter.safetensors", read_adapter(tmp_path / "out"), layout)
         pipeline = load_pipeline(find_card(str(model)), torch.float32)
@@ -325,3 +326,35 @@ def test_flux_1_is_read_by_diffusers_from_kohyas_names_as_it_was(tmp_path):
         assert pair[0].shape[0] == count
     silent = [again[f"transformer.transformer_blocks.3.attn.add_q_proj.lora_{side}.weight"] for side in "BA"]
     assert not torch.any(silent[0] @ silent[1])
+
+
+def test_times_of_flows_are_logit_normal_moved_by_the_schedules_shift(models, pictures):
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    recipe = recipe_for(models("StableDiffusionPipeline"), pictures)
+    places = torch.linspace(0.01, 0.99, 99)
+    for shift in (1.0, 3.0):
+        times = FlowNoising(FlowMatchEulerDiscreteScheduler(shift=shift), recipe).draw(places)
+        plain = times / (shift + (1 - shift) * times)  # the shift undone
+        torch.testing.assert_close(torch.special.ndtr(torch.logit(plain.double())), places.double(), rtol=0, atol=1e-5)
+
+
+def test_options_of_training_do_what_they_say(models, pictures, tmp_path):
+    model = models("StableDiffusionPipeline")
+    common = ("data.held_out=0", "training.steps=4")
+    task = learn(recipe_for(model, pictures, *common, "data.caption_dropout=0.5"), tmp_path / "plain")
+    silent = task.inputs.text("")["embeds"][0]
+    batches = [task.batch(step, 4)["text"]["embeds"] for step in range(50)]
+    share = sum(int(torch.equal(row, silent)) for batch in batches for row in batch) / 200
+    assert 0.4 < share < 0.6
+    checkpointed = recipe_for(model, pictures, *common, "data.caption_dropout=0.5", "gradient_checkpointing=true")
+    again = run(checkpointed, tmp_path / "checkpointed")
+    for name, tensor in read_adapter(tmp_path / "plain").tensors.items():
+        torch.testing.assert_close(read_adapter(again).tensors[name], tensor, rtol=1e-3, atol=1e-5)
+    averaged = run(recipe_for(model, pictures, *common, "training.ema_decay=0.9"), tmp_path / "averaged")
+    found = load_checkpoint(averaged / "checkpoints")
+    assert found is not None
+    for name, tensor in read_adapter(averaged).tensors.items():
+        kept = name.replace("_A.weight", "_A.brand.weight").replace("_B.weight", "_B.brand.weight")
+        assert torch.equal(tensor, found.tensors[f"average.{kept}"])
+        assert not torch.equal(tensor, found.tensors[f"weights.{kept}"])

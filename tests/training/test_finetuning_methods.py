@@ -71,12 +71,10 @@ def load_with_diffusers(method: str, model: Path, out: Path):
         ("full", "ZImagePipeline"),
     ],
 )
-def test_what_is_written_draws_in_diffusers_what_was_learned(
-    models, pictures, tmp_path, monkeypatch, method, pipeline_class
-):
+def test_what_is_written_draws_in_diffusers_what_was_learned(models, pictures, tmp_path, method, pipeline_class):
     model = models(pipeline_class)
     recipe = recipe_for(model, pictures, "data.held_out=0", "training.steps=2", method=method)
-    learned = denoise(learn(recipe, tmp_path / "out", monkeypatch), PROMPT)
+    learned = denoise(learn(recipe, tmp_path / "out").pipeline, PROMPT)
     loaded = denoise(load_with_diffusers(method, model, tmp_path / "out"), PROMPT)
     torch.testing.assert_close(loaded, learned, rtol=0, atol=1e-5)
     assert (learned - denoise(DiffusionPipeline.from_pretrained(model), PROMPT)).abs().max() > 1e-3

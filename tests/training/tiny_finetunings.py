@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from designkit.training.config import change_recipe
-from designkit.training.finetuning import finetune as module
 from designkit.training.finetuning.finetune import finetune
 from designkit.training.finetuning.recipe import FinetuneRecipe, Method, finetune_preset
+from designkit.training.finetuning.task import FinetuneTask
 
 TINY = [
     "training.steps=5", "training.batch_size=2", "training.precision=fp32", "training.warmup_steps=1",
@@ -32,18 +33,19 @@ def run(recipe: FinetuneRecipe, out: Path) -> Path:
     return out
 
 
-def learn(recipe: FinetuneRecipe, out: Path, monkeypatch):
-    """Run a fine-tuning and return its pipeline as training left it."""
-    tasks = []
+def learn(recipe: FinetuneRecipe, out: Path) -> FinetuneTask:
+    """Run a fine-tuning and return its task as training left it."""
+    tasks: list[FinetuneTask] = []
+    begin = FinetuneTask.__init__
 
-    class Watched(module.FinetuneTask):
-        def __init__(self, *arguments) -> None:
-            super().__init__(*arguments)
-            tasks.append(self)
+    def watched(self, *arguments) -> None:
+        begin(self, *arguments)
+        tasks.append(self)
 
-    monkeypatch.setattr(module, "FinetuneTask", Watched)
-    run(recipe, out)
-    return tasks[0].pipeline
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FinetuneTask, "__init__", watched)
+        run(recipe, out)
+    return tasks[0]
 
 
 def denoise(pipeline, prompt: str = "zurvi can", *, steps: int = 2) -> torch.Tensor:

@@ -135,7 +135,8 @@ def finetune_preset(
 ) -> FinetuneRecipe:
     """The best settings known for so many pictures and a model of that size."""
     is_small = (num_parameters or SMALL_PARAMETERS) < SMALL_PARAMETERS
-    kept = starter_prompts() if model == "starter" else ()
+    # A learned word leaves prompts alone that do not say it.
+    kept = starter_prompts() if model == "starter" and method != "textual-inversion" else ()
     # Beside kept prompts every other step is theirs.
     steps = min(1_500, max(700 if kept else 500, 30 * num_pictures))
     rate = _RATES[method][0 if is_small else 1] * (1.0 if is_small or num_pictures >= 9 else 0.5)
