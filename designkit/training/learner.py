@@ -116,7 +116,8 @@ class Learner:
             self.module.zero_grad(set_to_none=True)
         for parameter in self.parameters.values():
             parameter.requires_grad_(True)
-        average(self.accelerator, [buffer for buffer in self._buffers().values() if buffer.is_floating_point()])
+        if self.accelerator.num_processes > 1:
+            average(self.accelerator, [buffer for buffer in self._buffers().values() if buffer.is_floating_point()])
         if is_good:
             self.average.update(self._meant())
         self.counters.step += 1
@@ -219,7 +220,11 @@ class Learner:
 
     def _seed(self, place: int) -> None:
         number = (self.task.seed * 1_000_003 + self.counters.step) * len(self.phases) + place
-        torch.manual_seed((number * self.accelerator.num_processes + self.accelerator.process_index) % 2**63)
+        seed = (number * self.accelerator.num_processes + self.accelerator.process_index) % 2**63
+        torch.default_generator.manual_seed(seed)
+        # Where there is no GPU, torch.manual_seed would write down the call stack for each kind that might come.
+        if torch.cuda.is_available():
+            torch.cuda.manual_seed_all(seed)
 
     def _meant(self) -> Mapping[str, torch.Tensor]:
         """The weights as their optimizers mean them to be used, which is what is averaged and delivered."""
