@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-_DECAY = 0.99  # of the moving averages that the codebook follows
-_LEAST_USE = 0.02  # of an even share: a code that is used less is dead
+_DECAY = 0.95  # of the moving averages that the codebook follows
+_LEAST_USE = 0.3  # of an even share: a code that is used less is dead
 
 
 @dataclass(frozen=True, kw_only=True)
