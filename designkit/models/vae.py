@@ -33,8 +33,9 @@ class VaeConfig:
     """Everything that shapes the two networks.
 
     `shape` is one sample's, (channels, height, width). `widths` are the channels from the coarsest stage to the
-    finest, each twice as fine as the one before. `latent_dim` is the length of a vector latent, or the channels of a
-    spatial one, whose sides are the coarsest stage's. `levels` is how many values a channel of a pixel can have.
+    finest, each twice as fine as the one before; `encoder_widths` are the encoder's where they differ. `latent_dim`
+    is the length of a vector latent, or the channels of a spatial one, whose sides are the coarsest stage's. `levels`
+    is how many values a channel of a pixel can have.
     `codes` are the letters of `vq`; `code_levels`, one for each latent channel, those of `fsq`.
     `condition_dim` is the length of the condition vector, `embedding_dim` what the networks make of it.
     """
@@ -43,6 +44,7 @@ class VaeConfig:
     latent: Literal["vector", "spatial"] = "vector"
     latent_dim: int = 64
     widths: tuple[int, ...] = (128, 128, 64, 32, 16)
+    encoder_widths: tuple[int, ...] = ()
     blocks_per_stage: int = 1
     likelihood: Likelihood = "gaussian"
     levels: int = 256
@@ -82,8 +84,10 @@ class VaeConfig:
                     f"{len(self.widths)} widths halve the picture {len(self.widths) - 1} times, which "
                     f"{self.shape[1]} x {self.shape[2]} pixels do not allow"
                 )
-            if odd := [width for width in self.widths if width % _GROUPS]:
+            if odd := [width for width in (*self.widths, *self.encoder_widths) if width % _GROUPS]:
                 yield f"widths {odd} are not multiples of {_GROUPS}"
+            if self.encoder_widths and len(self.encoder_widths) != len(self.widths):
+                yield f"{len(self.encoder_widths)} encoder_widths beside {len(self.widths)} widths; give as many"
         if self.levels < 2:
             yield f"levels is {self.levels}; pixels have two values or more"
         if self.quantiser != "none" and self.latent != "spatial":
@@ -140,6 +144,23 @@ class Vae(nn.Module):
             self.log_deviation = nn.Parameter(torch.full((config.shape[0], 1, 1), -1.0))
         else:
             self.log_deviation = None
+
+    @torch.no_grad()
+    def take_conditions(self, conditions: Tensor) -> None:
+        """Let the networks begin with the principal directions of conditions [N, K], each of unit variance.
+
+        A text encoder's vectors differ far more by some factors (the ground's colour) than by others (the subject),
+        and learning by gradients takes the wide ones first. Directions below a hundredth of the widest's variance
+        begin at 0, so that words which no caption used cannot throw the networks.
+        """
+        assert self.embed is not None
+        variances, directions = torch.linalg.eigh(torch.cov(conditions.float().T))
+        variances, directions = variances.flip(0), directions.flip(1)
+        counted = variances > 0.01 * variances[0]
+        whitening = (directions[:, counted] / variances[counted].sqrt()).T[: self.config.embedding_dim]
+        self.embed.weight.zero_()
+        self.embed.weight[: len(whitening)] = whitening.to(self.embed.weight.device)
+        self.embed.bias.copy_(-self.embed.weight @ conditions.float().mean(dim=0).to(self.embed.weight.device))
 
     def encode(self, x: Tensor, conditions: Tensor | None = None) -> Posterior:
         """The posterior of samples [N, *shape]; of a quantised model, its mean before quantising."""
@@ -221,7 +242,7 @@ class _Encoder(nn.Module):
 
     def __init__(self, config: VaeConfig) -> None:
         super().__init__()
-        widths = config.widths[::-1]
+        widths = (config.encoder_widths or config.widths)[::-1]
         self.from_sample = nn.Conv2d(config.shape[0], widths[0], 3, padding=1)
         self.stages = _stages(config, widths)
         self.resize = nn.ModuleList(nn.Conv2d(width, coarser, 1) for width, coarser in pairwise(widths))
@@ -245,15 +266,24 @@ class _Encoder(nn.Module):
 
 
 class _Decoder(nn.Module):
-    """The encoder's mirror: the latent, then residual stages, each twice as fine."""
+    """The encoder's mirror: the latent, then residual stages, each twice as fine.
+
+    A vector latent and what a text says are mixed first, so that every block is scaled and shifted by both, and so that
+    what is said of places is there from the coarsest stage on. A class needs no mixing: its one number of its own is
+    linear already.
+    """
 
     def __init__(self, config: VaeConfig) -> None:
         super().__init__()
         widths = config.widths
         self.base = (widths[0], *config.base)
         self.is_vector = config.latent == "vector"
+        self.mix = None
         if self.is_vector:
-            self.from_latent: nn.Module = nn.Linear(config.latent_dim, math.prod(self.base))
+            told, mixed = config.latent_dim, config.embedding_dim if config.condition == "text" else 0
+            if mixed:
+                self.mix = nn.Sequential(nn.Linear(told + mixed, 2 * mixed), nn.SiLU(), nn.Linear(2 * mixed, mixed))
+            self.from_latent: nn.Module = nn.Linear(told + mixed, math.prod(self.base))
         else:
             self.from_latent = nn.Conv2d(config.latent_dim, widths[0], 3, padding=1)
         self.stages = _stages(config, widths)
@@ -262,6 +292,10 @@ class _Decoder(nn.Module):
         self.to_sample = nn.Conv2d(widths[-1], num_outputs(config.likelihood, config.shape[0]), 3, padding=1)
 
     def forward(self, latents: Tensor, embedded: Tensor | None) -> Tensor:
+        if self.mix is not None:
+            assert embedded is not None
+            embedded = F.silu(self.mix(torch.cat([latents, embedded], dim=1)))
+            latents = torch.cat([latents, embedded], dim=1)
         x = self.from_latent(latents)
         x = x.unflatten(1, self.base) if self.is_vector else x
         for place, stage in enumerate(self.stages):

@@ -29,6 +29,9 @@ class VaeNetwork(Strict):
     widths: tuple[int, ...] | None = Field(
         default=None, description="channels from the coarsest stage to the finest; by the pictures' side unless given"
     )
+    encoder_widths: tuple[int, ...] = Field(
+        default=(), description="channels of the encoder, coarsest first, where they differ from the decoder's"
+    )
     blocks_per_stage: int = Field(default=1, gt=0, description="residual blocks at each fineness")
     embedding_dim: int = Field(default=64, gt=0, description="what the networks make of a condition")
 
@@ -48,13 +51,18 @@ class VaeObjective(Strict):
     warmup_steps: int = Field(
         default=0, ge=0, description="steps in which the divergence's weight or the capacity grows"
     )
+    prior_steps: int = Field(
+        default=0, ge=0,
+        description="steps at the start in which latents are drawn from the prior, so that the decoder first learns "
+        "all that conditions say, and the encoder then only what they leave open",
+    )  # fmt: skip
     free_bits: float = Field(default=0.0, ge=0, description="nats of each latent dimension that cost nothing")
     alpha: float = Field(default=0.0, le=1, description="info: weight of mutual information; 1 leaves the MMD alone")
     discrepancy: float = Field(default=100.0, ge=0, description="info: lambda, weight of the discrepancy (MMD)")
     kernel: Literal["imq", "rbf"] = Field(default="imq", description="info: kernel of the discrepancy")
     samples: int = Field(default=8, gt=0, description="iwae: latents drawn a picture")
     codes: int = Field(default=256, gt=1, description="vq: letters of the alphabet")
-    commitment: float = Field(default=0.25, ge=0, description="vq: weight of the latents' distance from their letters")
+    commitment: float = Field(default=8.0, ge=0, description="vq: weight of the latents' distance from their letters")
     code_levels: tuple[int, ...] = Field(default=(8, 5, 5, 5), description="fsq: values of each latent channel")
 
 

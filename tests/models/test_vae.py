@@ -13,6 +13,7 @@ CONFIGS = [
         shape=(1, 28, 28), latent="spatial", latent_dim=3, widths=(16, 8, 8), quantiser="fsq", code_levels=(5, 4, 3)
     ),
     VaeConfig(shape=(4, 128, 128), latent_dim=6, widths=(8, 8, 8, 8, 8, 8)),
+    VaeConfig(shape=(4, 16, 16), latent_dim=6, widths=(24, 16), encoder_widths=(8, 8)),
 ]  # fmt: skip
 
 
@@ -47,6 +48,8 @@ def test_everything_wrong_with_a_config_is_said_at_once():
         ({"quantiser": "fsq", "latent": "spatial", "code_levels": [4, 4]}, "64 numbers"),
         ({"shape": [2]}, "a VAE learns pictures"),
         ({"levels": 1}, "levels is 1"),
+        ({"widths": [16, 8], "encoder_widths": [8]}, "1 encoder_widths beside 2 widths"),
+        ({"widths": [16, 8], "encoder_widths": [8, 4]}, r"widths \[4\]"),
     ):
         with pytest.raises(ValueError, match=part):
             VaeConfig.from_json(values)
@@ -66,6 +69,34 @@ def test_the_condition_reaches_latent_and_picture():
         assert not torch.allclose(made[0], made[1])
     with pytest.raises(ValueError, match="needs a condition"):
         network.decode(latents)
+
+
+def test_captions_begin_as_principal_directions_of_unit_variance():
+    config = VaeConfig(
+        shape=(1, 8, 8), latent_dim=4, widths=(16, 8), condition="text", condition_dim=6, embedding_dim=8
+    )
+    rng = torch.Generator().manual_seed(0)
+    wide = torch.tensor([9.0, 4.0, 2.0, 1.5, 1.2, 0.01])  # the last is far below a tenth of the widest
+    captions = torch.randn((500, 6), generator=rng) * wide + 3
+    network = Vae(config)
+    network.take_conditions(captions)
+    assert network.embed is not None
+    embedded = network.embed(captions).detach()
+    torch.testing.assert_close(
+        torch.cov(embedded.T), torch.diag(torch.tensor([1.0] * 5 + [0.0] * 3)), atol=1e-4, rtol=0
+    )
+    torch.testing.assert_close(embedded.mean(dim=0), torch.zeros(8), atol=1e-4, rtol=0)
+
+
+def test_a_text_tells_the_coarsest_stage_what_the_latent_does_not():
+    config = VaeConfig(
+        shape=(1, 8, 8), latent_dim=4, widths=(16, 8), condition="text", condition_dim=3, embedding_dim=4
+    )
+    torch.manual_seed(0)
+    decoder = Vae(config).decoder
+    # Scale and shift of every block start at 0, so that what differs is what the coarsest stage was told.
+    first, second = (decoder(torch.zeros(1, 4), each) for each in (torch.zeros(1, 4), torch.ones(1, 4)))
+    assert not torch.allclose(first, second)
 
 
 def test_only_quantised_models_quantise():

@@ -15,6 +15,7 @@ from designkit.errors import InputRefused
 from designkit.generators import open_generator
 from designkit.generators.catalog import find_card
 from designkit.training.config import change_recipe, read_recipe
+from designkit.training.loop import train
 from designkit.training.recipes.vae import build_task, train_vae
 from designkit.training.samples import textures
 from designkit.training.vae_recipe import VaeNetwork, VaeObjective, VaeRecipe, vae_preset
@@ -73,8 +74,9 @@ def test_every_objective_makes_digits_likelier_that_it_never_saw(objective: dict
         {"data": {"condition": "classes"}, "network": {"embedding_dim": 4}},
         {"objective": {"kind": "vq", "codes": 16}},
         {"objective": {"kind": "info"}},
+        {"objective": {"prior_steps": 3}},
     ],
-    ids=["classes", "vq", "info"],
+    ids=["classes", "vq", "info", "prior first"],
 )
 def test_stopped_and_resumed_training_ends_in_the_same_bytes(changes: dict[str, Any], tmp_path: Path):
     plan = recipe(**changes)
@@ -150,6 +152,19 @@ def test_networks_that_do_not_fit_the_pictures_are_refused_with_every_reason(tmp
         build_task(recipe(network={"widths": [12, 8, 8, 8, 8]}), tmp_path)
     assert "8 x 8 pixels do not allow" in str(refusal.value)
     assert "widths [12]" in str(refusal.value)
+
+
+def test_while_latents_are_drawn_from_the_prior_only_the_decoder_learns(tmp_path: Path):
+    learned = {}
+    for steps in (3, 4):
+        plan = recipe(objective={"kind": "beta", "prior_steps": 3}, training={"steps": steps, "cooldown": 0})
+        task = build_task(plan, tmp_path)
+        before = {name: weight.clone() for name, weight in task.module.state_dict().items()}
+        metrics = [report.metrics for report in train(task, plan.training, tmp_path / str(steps))]
+        assert [found["kl"] == 0 for found in metrics] == [True, True, True, False][:steps]
+        after = task.module.state_dict()
+        learned[steps] = {name.split(".")[0] for name in after if not torch.equal(after[name], before[name])}
+    assert learned == {3: {"decoder"}, 4: {"decoder", "encoder"}}
 
 
 @pytest.mark.parametrize("num_pictures", [20, 100, 500, 5000])

@@ -66,6 +66,9 @@ class VaeTask:
         self.components = components
         self.codec = codec
         self.module = Vae(config)
+        if config.condition == "text":
+            assert samples.conditions is not None
+            self.module.take_conditions(samples.conditions.flatten(0, 1))
         if isinstance(self.module.quantiser, VectorQuantiser):
             means = self.latents(samples, most=2048)
             rows = means.permute(0, 2, 3, 1).reshape(-1, config.latent_dim)
@@ -99,6 +102,11 @@ class VaeTask:
         if self.objective.kind in QUANTISED:
             return self._quantised_loss(x, conditions)
         objective, rng = self.objective, torch.default_generator
+        if batch["step"] < objective.prior_steps:
+            latents = torch.randn((len(x), *self.config.latent_shape), generator=rng).to(self.device)
+            unlike = -self.module.log_likelihood(self.module.decode(latents, conditions), x).mean()
+            return unlike, {"reconstruction": unlike.detach(), "kl": 0.0}
+        step = batch["step"] - objective.prior_steps
         posterior = self.module.encode(x, conditions)
         count = objective.samples if objective.kind == "iwae" else 1
         latents = posterior.sample(rng, count)
@@ -108,7 +116,7 @@ class VaeTask:
         measured: dict[str, Any] = {
             "reconstruction": -likelihood.detach().mean(), "kl": divergence.detach().sum(dim=1).mean()
         }  # fmt: skip
-        grown = min(1.0, (batch["step"] + 1) / max(1, objective.warmup_steps))
+        grown = min(1.0, (step + 1) / max(1, objective.warmup_steps))
         if objective.kind == "iwae":
             return -importance_bound(log_weights(likelihood, posterior, latents)).mean(), measured
         if objective.kind == "beta-tc":
@@ -119,7 +127,7 @@ class VaeTask:
             penalty = with_free_bits(divergence, objective.free_bits)
         if objective.kind == "beta":
             grown = 1.0 if objective.capacity else grown
-            nats = objective.capacity * min(1.0, (batch["step"] + 1) / max(1, objective.warmup_steps))
+            nats = objective.capacity * min(1.0, (step + 1) / max(1, objective.warmup_steps))
             penalty = beta_penalty(penalty, objective.beta, nats)
         elif objective.kind == "info":
             prior = torch.randn(latents.flatten(1).shape, generator=rng).to(latents.device)
@@ -274,7 +282,8 @@ def build_task(recipe: VaeRecipe, out: Path) -> VaeTask:
     default_dim = {"vq": 8, "fsq": len(objective.code_levels)}.get(objective.kind, 32)
     config = VaeConfig(
         shape=learned.shape, latent=network.latent or ("spatial" if objective.kind in QUANTISED else "vector"),
-        latent_dim=network.latent_dim or default_dim, widths=widths, blocks_per_stage=network.blocks_per_stage,
+        latent_dim=network.latent_dim or default_dim, widths=widths, encoder_widths=network.encoder_widths,
+        blocks_per_stage=network.blocks_per_stage,
         likelihood=objective.likelihood, levels=objective.levels,
         quantiser=objective.kind if objective.kind in QUANTISED else "none",
         codes=objective.codes if objective.kind == "vq" else 0,
