@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import DiffusionPipeline
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
-from designkit.errors import InputRefused
+from designkit.errors import InputRefused, ModelRefused
 from designkit.generators.adapter_formats import LAYOUTS, read_adapter, write_adapter
 from designkit.generators.catalog import find_card
 from designkit.training.data import survey
@@ -123,6 +123,23 @@ def test_adapters_of_every_kind_are_mixed_each_at_its_weight(models, learned):
     ]
     assert len(set(drawn)) == len(mixtures)
     assert drawn == drawn[::-1]
+
+
+def test_a_learned_word_is_weighed_in_the_prompt_and_fills_windows_unfolded(models, learned, tmp_path):
+    adapter, generator = Adapter(path=str(learned("textual-inversion"))), open_tiny(models(SD))
+    prompts = ["can <zurvi>", "can (<zurvi>:0.5)", "can"]
+    requests = [ask(0, id=text, prompt=text, adapters=(adapter,)) for text in prompts]
+    assert len(set(pixels(generator, requests).values())) == len(prompts)
+    ((name, vectors),) = load_file(learned("textual-inversion") / "adapter.safetensors").items()
+    vectors[-1] = 0.0
+    save_file({name: vectors}, tmp_path / "other.safetensors")
+    # Of the word's four vectors the window has room for three.
+    long = [ask(0, prompt="teal " * 18 + name, adapters=(Adapter(path=str(path)),)) for path in (
+        tmp_path / "other.safetensors", adapter.path,
+    )]  # fmt: skip
+    assert pixels(generator, long[:1]) != pixels(generator, long[1:])
+    with pytest.raises(ModelRefused, match="no strength of its own"):
+        next(generator.generate([ask(0, adapters=(Adapter(path=adapter.path, weight=0.8),))]))
 
 
 def test_a_full_fine_tuning_ends_as_a_model_that_knows_what_its_base_knew(models, learned):
