@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from designkit.batch.adapters import adapter_fingerprint, adapter_warnings, check_adapters, without_learned_words
 from designkit.batch.brand_words import brand_words, far_words, placeholder_names
 from designkit.batch.drawing import choose_drawn_size, enlargement
 from designkit.batch.ids import Identity
@@ -24,7 +25,7 @@ from designkit.batch.looks import find_duplicates, look_of, sizes_of
 from designkit.batch.strength import PromptAdapters, check_strength, strength_warnings
 from designkit.batch.weight import weight_limits
 from designkit.design.formats import BUILT_IN, Format, Formats, read_formats, resolve_size
-from designkit.errors import InputRefused, ModelRefused, Problem
+from designkit.errors import InputRefused, Problem
 from designkit.generators.base import ModelCard, Setting
 from designkit.prompts.expand import Expansion, Variant
 from designkit.prompts.file import PromptFile
@@ -155,7 +156,7 @@ def make_plan(
     problems += _refusals(file, card, limit)
     if problems:
         raise InputRefused(dict.fromkeys(problems))
-    _check_adapters(file)
+    check_adapters(file, card)
     expansion = Expansion(file)
     if expansion.total == 0:
         fix = "exclude fewer combinations"
@@ -176,6 +177,7 @@ def make_plan(
         *_sample_warnings(file, expansion.total, num_variants),
         *_duplicate_warnings(file, duplicates, example),
         *strength_warnings(file, card, variants),
+        *adapter_warnings(file, card),
         *_word_warnings(file, card, variants, check_prompts),
         *too_many,
     ]
@@ -249,7 +251,7 @@ class _Maker:
 
     def _fingerprint(self, adapter: Adapter) -> str:
         if adapter.path not in self._fingerprints:
-            self._fingerprints[adapter.path] = _fingerprint(adapter)
+            self._fingerprints[adapter.path] = adapter_fingerprint(adapter)
         return self._fingerprints[adapter.path]
 
 
@@ -282,13 +284,13 @@ def _with_brand(file: PromptFile, brand: Brand | None, card: ModelCard) -> tuple
     warnings = [
         file.problem("colour-word-far", message, key="prompt", fix=fix) for message in far_words(brand, card, mentioned)
     ]
-    if brand.adapter is None:
+    if not brand.adapters:
         return file, warnings
     if "adapters" not in card.accepts:
-        message = f"{card.name} takes no adapters; that of the brand is left out"
+        message = f"{card.name} takes no adapters; what the brand has of them is left out"
         fix = "choose a model that takes adapters, or leave it so"
         return file, [*warnings, file.problem("brand-adapter-left-out", message, key="brand", fix=fix)]
-    adapters = (*file.model.adapters, brand.adapter)
+    adapters = (*file.model.adapters, *brand.adapters)
     return replace(file, model=replace(file.model, adapters=adapters)), warnings
 
 
@@ -330,28 +332,6 @@ def _refusals(file: PromptFile, card: ModelCard, limit: int | None) -> Iterator[
             problem = scheduler_problem(name)
             if problem:
                 yield file.problem(problem.code, problem.message, key="model.scheduler", fix=problem.fix)
-
-
-def _check_adapters(file: PromptFile) -> None:
-    """Raise ModelRefused for every adapter that is missing or is none, at its place in the file."""
-    problems: list[Problem] = []
-    for adapter in file.model.adapters:
-        try:
-            _fingerprint(adapter)
-        except ModelRefused as error:
-            for problem in error.problems:
-                message = f"{adapter.path}: {problem.message}"
-                problems.append(file.problem(problem.code, message, key="model.adapters", fix=problem.fix))
-    if problems:
-        raise ModelRefused(problems)
-
-
-def _fingerprint(adapter: Adapter) -> str:
-    from designkit.generators.adapters import adapter_file
-    from designkit.generators.weights import fingerprint
-
-    path = adapter_file(adapter)
-    return fingerprint([path], path.parent)
 
 
 def _num_images(
@@ -429,7 +409,7 @@ def _word_warnings(
     texts = dict.fromkeys(variant.prompt for variant in variants)
     if "negative" in card.accepts:
         texts |= dict.fromkeys(variant.negative for variant in variants if variant.negative)
-    found = check_prompts(card, list(texts))
+    found = without_learned_words(check_prompts(card, list(texts)), file)
     for problem in found[:MAX_WORD_WARNINGS]:
         yield file.problem(problem.code, problem.message, key=problem.key or "prompt", fix=problem.fix)
     if len(found) > MAX_WORD_WARNINGS:

@@ -139,8 +139,7 @@ def show_brand(
     rows = [("style", ", ".join(brand.style)), ("avoid", ", ".join(brand.avoid))]
     rows += [("logo", f"{logo.name}: {logo.path.name}{_logo_rules(logo)}") for logo in brand.logos.values()]
     rows += [("font", f"{font.family}{f' ({font.licence})' if font.licence else ''}") for font in brand.fonts.values()]
-    if brand.adapter:
-        rows.append(("adapter", f"{Path(brand.adapter.path).name}, weight {brand.adapter.weight:g}"))
+    rows += [("adapter", f"{Path(each.path).name}, weight {each.weight:g}") for each in brand.adapters]
     rows += [("reference", f"{each.path.name} {each.caption}".strip()) for each in brand.references]
     say(table((name, value) for name, value in rows if value))
     for name, word in words.items():

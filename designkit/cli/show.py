@@ -179,6 +179,7 @@ def _plan_text(plan: Plan) -> str:
         ("variants", f"{plan.num_variants:,}" + (f", the first {images} of them" if plan.limit == plan.count else "")),
         ("sizes", ", ".join(sizes)),
         ("model", f"{card.name}, licence {card.licence}, commercial use: {card.commercial_use}"),
+        *[("adapter", f"{adapter.path} at {adapter.weight:g}") for adapter in plan.file.model.adapters],
         ("takes", _takes(plan)),
     ]
     lines = [f"{plan.file.source}: {images}", table(rows)]

@@ -22,7 +22,7 @@ for other tools is read as it is; what only designkit needs stands under `design
       logos:
         mark: {ground: light, clear_space: 25%, min_px: 32, min_mm: 8}
       fonts: {Inter: {licence: OFL-1.1}}
-      adapter: {path: adapters/lumen.safetensors, weight: 0.8}
+      adapters: [{path: adapters/lumen.safetensors, weight: 0.8}]      # or adapter: for a single one
       references: [{path: pictures/shelf.png, caption: the shelf}]
 
 Every file that a kit names lies inside its folder. A W3C Design Tokens file may stand for a kit.
@@ -110,7 +110,7 @@ class Brand:
 
     `colours` is the palette by name, `roles` a role of brand.yml (primary, background, ...) as `#RRGGBB`. `logos`
     are the variants by name; `logo_uses` says which one is meant for a size and a ground (`medium.dark`).
-    `adapter` is a LoRA in the brand's look, with the path as it opens.
+    `adapters` are laid over the model for the brand's look, with their paths as they open.
     """
 
     folder: Path
@@ -124,7 +124,7 @@ class Brand:
     logo_uses: Mapping[str, str] = field(default_factory=dict[str, str])
     fonts: Mapping[str, Font] = field(default_factory=dict[str, Font])
     text_fonts: Mapping[str, str] = field(default_factory=dict[str, str])
-    adapter: Adapter | None = None
+    adapters: tuple[Adapter, ...] = ()
     references: tuple[Reference, ...] = ()
 
     @property

@@ -6,6 +6,7 @@ The sections of brand.yml are checked as its specification has them; files are l
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -56,7 +57,7 @@ def parse_brand(root: Node, folder: Path) -> Brand:
         logo_uses=logo_uses,
         fonts=fonts,
         text_fonts=text_fonts,
-        adapter=reader.adapter(own),
+        adapters=tuple(reader.adapters(own)),
         references=tuple(reader.references()),
     )
     if reader.problems:
@@ -136,6 +137,9 @@ class _Own(_Strict):
     logos: dict[str, _LogoDocument] = Field(default_factory=dict[str, _LogoDocument])
     fonts: dict[str, _FontDocument] = Field(default_factory=dict[str, _FontDocument])
     adapter: Annotated[_AdapterDocument, BeforeValidator(_pathed)] | None = None
+    adapters: list[Annotated[_AdapterDocument, BeforeValidator(_pathed)]] = Field(
+        default_factory=list[_AdapterDocument]
+    )
     references: list[Annotated[_ReferenceDocument, BeforeValidator(_pathed)]] = Field(
         default_factory=list[_ReferenceDocument]
     )
@@ -396,13 +400,16 @@ class _Reader:
 
     # Other files
 
-    def adapter(self, own: _Own) -> Adapter | None:
-        """The LoRA of the brand."""
-        node = self.root.get("designkit", "adapter")
-        path = self.path(_path_node(node), "designkit.adapter", (".safetensors",), may_be_folder=True)
-        if path is None or own.adapter is None:
-            return None
-        return Adapter(path=str(path), weight=own.adapter.weight)
+    def adapters(self, own: _Own) -> Iterator[Adapter]:
+        """What is laid over a model for the brand's look: `adapter`, then each of `adapters`."""
+        one = self.root.get("designkit", "adapter")
+        written = [(one, own.adapter, "designkit.adapter")] if one is not None else []
+        several = _list_items(self.root.get("designkit", "adapters"))
+        written += [(node, each, "designkit.adapters") for node, each in zip_longest(several, own.adapters)]
+        for node, document, key in written:
+            path = self.path(_path_node(node), key, (".safetensors",), may_be_folder=True)
+            if path is not None and document is not None:
+                yield Adapter(path=str(path), weight=document.weight)
 
     def references(self) -> Iterator[Reference]:
         """The pictures that show the brand."""

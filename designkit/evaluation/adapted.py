@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from designkit.errors import InputRefused, Problem
 from designkit.evaluation.designbench import Item, bench_items
 from designkit.evaluation.pictures import find_pictures, load_picture
-from designkit.generators.adapters import adapter_file
+from designkit.generators.adapters import adapter_file, adapter_kind
 from designkit.generators.base import Generator, ModelCard
+from designkit.generators.weights import read_header
 from designkit.values import Adapter, ImageRequest, Size
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ class BrandPicture:
 class Subject:
     """What is reported on: an adapter, its model, and the pictures of its brand; `folder` is where the report goes.
 
-    `adapter` is None where a whole model was learned (`--method full`), which is then in the folder.
+    `adapter` is None where a whole model was learned (`--method full`), which is then in the folder; `has_strength`
+    is False for that and for learned words.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Subject:
     facts: Mapping[str, Any]
     pictures: tuple[BrandPicture, ...]
     size: Size
+    has_strength: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,9 +136,10 @@ def read_subject(path: Path, *, model: str | None = None, reference: Path | None
             _problem("adapter-captions", path, "none of the pictures has a caption to draw from", "a .txt beside each")
         )
     folder = path if path.is_dir() else path.with_name(f"{path.stem}-report")
+    has_strength = file is not None and adapter_kind(read_header(file)) != "words"
     return Subject(
         name=str(facts.get("name") or path.stem), adapter=file, model=name, folder=folder, facts=facts, pictures=found,
-        size=size,
+        size=size, has_strength=has_strength,
     )  # fmt: skip
 
 
@@ -147,7 +151,7 @@ def choose_shots(subject: Subject, card: ModelCard) -> Shots:
     prompts = tuple(dict.fromkeys(picture.caption for picture in in_order if picture.caption))[:num_prompts]
     seeds = tuple(range(FIRST_SEED, FIRST_SEED + (2 if is_small or len(prompts) < 3 else 1)))
     items = _other_items(num_items)
-    grid_rows = min(grid_rows, len(prompts)) if subject.adapter is not None else 0  # a whole model has one strength
+    grid_rows = min(grid_rows, len(prompts)) if subject.has_strength else 0
     shots = [
         Shot(kind="brand", number=number, prompt=prompt, seed=seed, strength=strength)
         for number, prompt in enumerate(prompts)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from designkit.errors import ModelRefused, Problem
 from designkit.generators.folder import pickle_problem
-from designkit.generators.weights import PICKLE_SUFFIXES, read_header
+from designkit.generators.weights import PICKLE_SUFFIXES, read_header, read_metadata
 from designkit.values import Adapter
 
 FILE_NAME = "pytorch_lora_weights.safetensors"
@@ -23,8 +25,8 @@ AdapterKind = Literal["lora", "lokr", "words"]
 MAX_VECTORS = 75
 """As many vectors of learned words fit into one window of a text encoder."""
 
-OWN_FILE_NAME = "adapter.safetensors"
-"""What `designkit finetune` calls it."""
+OWN_FILE_NAME, PICTURES_FILE = "adapter.safetensors", "pictures.json"
+"""What `designkit finetune` calls it, and the list of what it was learned from."""
 
 FOLDERS = ("", "adapters", "loras")
 """Where adapters are looked for that a prompt names, relative to its file."""
@@ -68,7 +70,7 @@ def adapter_file(adapter: Adapter) -> Path:
                 code="adapter-missing",
                 file=str(path),
                 message="there is no such adapter",
-                fix="name a .safetensors file, or a folder that has one",
+                fix=_nearest(Path(adapter.path).expanduser()),
             )
         )
     kind = adapter_kind(read_header(path))
@@ -93,6 +95,18 @@ def adapter_file(adapter: Adapter) -> Path:
     return path
 
 
+def learned_captions(adapter: Adapter) -> list[str]:
+    """The captions that an adapter was learned by, as far as its folder or its file's header tells them."""
+    path = adapter_file(adapter)
+    captions: list[str] = []
+    if path.name == OWN_FILE_NAME:
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            listed: Any = json.loads((path.parent / PICTURES_FILE).read_text(encoding="utf-8"))
+            captions = [str(each["caption"]) for each in listed["pictures"]]
+    header = read_metadata(path)
+    return [*captions, header.get("designkit.captions", ""), header.get("modelspec.trigger_phrase", "")]
+
+
 def adapter_kind(tensors: Mapping[str, Any]) -> AdapterKind | None:
     """What kind of adapter has tensors of these names and shapes, as `read_header` gives them; None where none has.
 
@@ -107,6 +121,13 @@ def adapter_kind(tensors: Mapping[str, Any]) -> AdapterKind | None:
     if is_named and all(len(shape) in (1, 2) and (len(shape) == 1 or shape[0] <= MAX_VECTORS) for shape in shapes):
         return "words"
     return None
+
+
+def _nearest(path: Path) -> str:
+    """What to do about an adapter that is not there: the nearest name beside it, if there is one."""
+    names = [_short_name(found) for found in _adapters_in(path.parent)]
+    near = difflib.get_close_matches(_short_name(path), names, n=1, cutoff=0.6)
+    return f"did you mean {path.with_name(near[0])}?" if near else "name a .safetensors file, or a folder that has one"
 
 
 def _adapters_in(folder: Path) -> list[Path]:

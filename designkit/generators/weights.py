@@ -48,6 +48,18 @@ def read_json(path: Path) -> dict[str, Any]:
     return cast(dict[str, Any], value)
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """What the header of a safetensors file says beside its tensors; nothing where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header: Any = json.loads(file.read(min(length, MAX_HEADER_BYTES)))
+        said: dict[Any, Any] = header.get("__metadata__") or {}
+        return {str(name): str(value) for name, value in said.items()}
+    except (OSError, ValueError, RecursionError, AttributeError):
+        return {}
+
+
 def read_header(path: Path) -> dict[str, Any]:
     """The header of a safetensors file: name -> {dtype, shape, data_offsets}, `__metadata__` left out.
 

@@ -197,7 +197,7 @@ def test_everything_that_a_kit_says_is_read(tmp_path: Path):
         "Lora": Font(family="Lora", source="google"),
     }
     assert brand.text_fonts == {"base": "Inter", "headings": "Lora"}
-    assert brand.adapter == Adapter(path=str(kit / "lumen.safetensors"), weight=0.8)
+    assert brand.adapters == (Adapter(path=str(kit / "lumen.safetensors"), weight=0.8),)
     assert brand.references == (
         Reference(path=kit / "logos" / "word.png", caption="the word"),
         Reference(path=kit / "logos" / "dark.png"),
