@@ -117,7 +117,8 @@ def adapter_kind(tensors: Mapping[str, Any]) -> AdapterKind | None:
     if any(mark in name for name in tensors for mark in MARKS):
         return "lora"
     shapes = [entry["shape"] for entry in tensors.values()]
-    is_named = len(shapes) == 1 or set(tensors) == {"clip_l", "clip_g"}
+    # The name of a single one is the word itself, or what its tool calls it; a layer's has dots.
+    is_named = (len(shapes) == 1 and "." not in next(iter(tensors))) or set(tensors) == {"clip_l", "clip_g"}
     if is_named and all(len(shape) in (1, 2) and (len(shape) == 1 or shape[0] <= MAX_VECTORS) for shape in shapes):
         return "words"
     return None
