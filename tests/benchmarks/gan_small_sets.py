@@ -63,7 +63,7 @@ def one_run(
 ) -> tuple[float, float, float, float]:
     """Kernel distance times 1,000, coverage, memorised share and CPU seconds of one GAN."""
     schedule = Schedule(
-        steps=steps, batch_size=32, learning_rate=3e-3, beta1=0.0, beta2=0.99, weight_decay=0.0, warmup_steps=20,
+        steps=steps, batch_size=16, learning_rate=3e-3, beta1=0.0, beta2=0.99, weight_decay=0.0, warmup_steps=20,
         cooldown=0.4, gradient_clip=float("inf"), ema_decay=0.99, precision="fp32", checkpoint_minutes=60,
     )  # fmt: skip
     settings = GanGame(**{"penalty_every": 4, "adaptive_images": 10_000, **game})
