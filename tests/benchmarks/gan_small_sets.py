@@ -1,6 +1,6 @@
 """Which game suits few pictures? {non-saturating + R1, hinge, R3} x {no, always, adaptive augmentation} on digits.
 
-    python tests/benchmarks/gan_small_sets.py [--counts 100 500 1437] [--seeds 3] [--steps 500] [--only R3]
+    python tests/benchmarks/gan_small_sets.py [--counts 100 500 1437] [--seeds 3] [--steps 300] [--only R3]
 
 The same 360 of scikit-learn's 1,797 digits are never learned from; each GAN learns from `count` of the others and is
 held against those 360 by kernel distance (times 1,000; lower is better, 0 is perfect) and coverage, both on pixels.
@@ -90,7 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--counts", type=int, nargs="+", default=[100, 500, 1437])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--widths", type=int, nargs=2, default=[32, 32], help="channels of the two stages")
     parser.add_argument("--only", nargs="+", default=list(GAMES), help="games, by the beginning of their names")
     arguments = parser.parse_args()
