@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -296,3 +297,23 @@ def test_a_folder_without_captions_is_refused_with_the_fix(tmp_path: Path):
     assert [problem.file for problem in refusal.value.problems] == ["b.png", "c.png"]
     assert check(tmp_path).without_caption == ("b.png", "c.png")
     assert "2 have no caption" in check(tmp_path).text(every=False)
+
+
+def test_the_page_on_fine_tuning_names_keys_files_and_rules_as_they_are():
+    import designkit.training.finetuning.score as score
+    from designkit.training.finetuning.recipe import FinetuneRecipe, finetune_preset
+
+    page = (Path(score.__file__).parents[1] / "FINETUNE.md").read_text(encoding="utf-8")
+    rows = [line for line in (score.__doc__ or "").splitlines() if line.startswith("| ")]
+    assert len(rows) == 8
+    assert all(row in page for row in rows), "the table of the score is the one in score.py"
+    preset = finetune_preset("x", 12, model="x", num_parameters=10**9, method="lora", name="x")
+    defaults = page.partition("## The defaults")[2]
+    for key in re.findall(r"\| `([a-z_.]+)` \|", defaults):
+        part, _, below = key.partition(".")
+        assert part in FinetuneRecipe.model_fields, key
+        assert not below or hasattr(getattr(preset, part), below), key
+    assert (preset.rank, preset.training.learning_rate, preset.training.ema_decay) == (16, 1e-4, 0.99)
+    assert (preset.data.held_out, preset.data.caption_dropout, preset.header) == (0.15, 0.05, "private")
+    for name in ("report.html", "report.json", "check.json", "quarantine.txt", "metadata.csv", "--instance-prompt"):
+        assert name in page
