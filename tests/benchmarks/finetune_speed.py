@@ -118,6 +118,7 @@ def designkit_command(model: str, pictures: Path, out: Path, *, steps: int, side
     settings = {
         "rank": RANK, "layers": "attention", "gradient_checkpointing": "false", "data.held_out": 0,
         "data.caption_dropout": 0, "data.resolution_px": side_px, "previews.count": 1, "previews.steps": 1,
+        "report": "false",
         "training.steps": steps, "training.batch_size": BATCH, "training.learning_rate": RATE,
         "training.warmup_steps": 0, "training.cooldown": 0, "training.precision": precision,
     }  # fmt: skip
