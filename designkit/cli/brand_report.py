@@ -41,7 +41,7 @@ def make_report(
 
     kit = read_brand(brand) if brand is not None else None
     opened = _open_extractors(extractors)
-    tuned = open_generator(str(subject.folder)) if subject.adapter is None else None
+    tuned = open_generator(subject.tuned_model) if subject.tuned_model else None
     report = AdapterReport(
         subject, open_generator(subject.model), tuned=tuned, brand=kit, extractors=opened, num_steps=num_steps
     )  # fmt: skip

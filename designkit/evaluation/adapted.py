@@ -25,7 +25,7 @@ from designkit.values import Adapter, ImageRequest, Size
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-CONFIG, PICTURES = "config.json", "pictures.json"
+CONFIG, PICTURES, MODEL_FOLDER = "config.json", "pictures.json", "model"
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
 SMALL_PARAMETERS = 200_000_000
 """Models below this draw more pictures: about a minute of two CPU cores for the starter."""
@@ -48,7 +48,7 @@ class BrandPicture:
 class Subject:
     """What is reported on: an adapter, its model, and the pictures of its brand; `folder` is where the report goes.
 
-    `adapter` is None where a whole model was learned (`--method full`), which is then in the folder; `has_strength`
+    `adapter` is None where a whole model was learned (`--method full`), which is then in `tuned_model`; `has_strength`
     is False for that and for learned words.
     """
 
@@ -60,6 +60,11 @@ class Subject:
     pictures: tuple[BrandPicture, ...]
     size: Size
     has_strength: bool = True
+
+    @property
+    def tuned_model(self) -> str | None:
+        """The folder of the model that was learned, where it is a whole one."""
+        return str(self.folder / MODEL_FOLDER) if self.adapter is None else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -423,7 +423,7 @@ def report_adapter(
     from designkit.generators import open_generator
 
     subject = read_subject(Path(adapter), model=model, reference=Path(reference) if reference else None)
-    tuned = open_generator(str(subject.folder)) if subject.adapter is None else None
+    tuned = open_generator(subject.tuned_model) if subject.tuned_model else None
     kit = read_brand(Path(brand)) if brand else None
     report = AdapterReport(subject, open_generator(subject.model), tuned=tuned, brand=kit)
     for _ in report.steps():

@@ -253,6 +253,22 @@ def test_the_page_fits_a_telephone_and_its_policy_lets_everything_show(whole: Pa
             assert page.complaints() == []
 
 
+def test_a_whole_model_that_was_learned_is_held_against_its_base_at_one_strength(folder: Path):
+    from designkit.training.finetuning.whole import MODEL_FOLDER
+
+    facts = json.loads((folder / "config.json").read_text()) | {"kind": "model", "method": "full"}
+    (folder / "config.json").write_text(json.dumps(facts))
+    (folder / "adapter.safetensors").unlink()
+    subject = read_subject(folder)
+    assert (subject.adapter, subject.tuned_model) == (None, str(folder / MODEL_FOLDER))
+    assert {shot.strength for shot in choose_shots(subject, Painter(paint).card).all} == {0.0, 1.0}
+    brands = Painter(lambda request: split_picture(MAGENTA, LIME, 0.4))
+    document = report_on(folder, Painter(paint), tuned=brands)
+    assert measure(document, "palette_distance")["adapter"]["mean"] == 0
+    assert measure(document, "leak")["change"]["high"] < 0
+    assert "At other strengths" not in page_html(document)
+
+
 def test_a_page_without_a_report_is_refused(tmp_path: Path):
     with pytest.raises(InputRefused, match="there is no report"):
         write_adapter_page(tmp_path)
