@@ -183,6 +183,30 @@ def test_an_adapter_that_does_not_load_again_as_it_was_stops_before_training(mod
     assert not any((tmp_path / "out").glob("**/checkpoint-*"))
 
 
+@pytest.mark.parametrize("pipeline_class", ["StableDiffusionPipeline", "FluxPipeline"])
+@pytest.mark.parametrize("strength", [1.0, 0.8])
+def test_the_rehearsal_tells_a_wrong_strength_from_rounding_over_a_base_in_bf16(
+    models, pictures, tmp_path, monkeypatch, pipeline_class, strength
+):
+    from designkit.training.finetuning import finetune as way
+    from designkit.training.finetuning import layer_updates
+
+    whole, load = layer_updates.adapter_tensors, way.load_pipeline
+
+    def weakened(parts):
+        return {name: tensor * strength if "lora_B" in name else tensor for name, tensor in whole(parts).items()}
+
+    monkeypatch.setattr(layer_updates, "adapter_tensors", weakened)
+    monkeypatch.setattr(way, "load_pipeline", lambda card, dtype, **rest: load(card, torch.bfloat16, **rest))
+    steps = finetune(recipe_for(models(pipeline_class), pictures, "training.steps=2"), tmp_path / "out")
+    if strength == 1.0:
+        assert next(steps).report.step == 1
+    else:
+        with pytest.raises(TrainingStopped, match="saved and loaded again differs"):
+            next(steps)
+    steps.close()
+
+
 def test_prior_pictures_are_learned_from_as_often_as_the_brands_own(models, pictures, tmp_path):
     recipe = recipe_for(
         models("StableDiffusionPipeline"), pictures, "data.class_prompt=a can", "data.num_class_pictures=3",

@@ -47,10 +47,12 @@ class Inputs:
         self.family = family
         self.kept = kept
         self.recipe = recipe
+        # Asked for once: these properties go through all weights of a network.
+        self._encoders = {part: str(getattr(pipeline, part).dtype) for part in ("vae", "text_encoder")}
 
     def latents(self, example: Example) -> Tensor:
         """[1, C, h, w] float32."""
-        key = ("latents", example.sha256, str(example.size), self.recipe.data.ground, str(self.pipeline.vae.dtype))
+        key = ("latents", example.sha256, str(example.size), self.recipe.data.ground, self._encoders["vae"])
 
         def make() -> dict[str, Tensor]:
             pixels = read_pixels(example, ground=self.recipe.data.ground)[None]
@@ -60,8 +62,8 @@ class Inputs:
 
     def text(self, caption: str) -> Text:
         """What the text encoders make of one caption, one row."""
-        dtype = str(self.pipeline.text_encoder.dtype)
-        return self.kept.get(("text", caption, dtype), lambda: self.family.read(self.pipeline, [caption]))
+        key = ("text", caption, self._encoders["text_encoder"])
+        return self.kept.get(key, lambda: self.family.read(self.pipeline, [caption]))
 
 
 class FinetuneTask:
@@ -85,6 +87,7 @@ class FinetuneTask:
         self.previews = previews
         self.best_file = best_file
         self.module = nn.ModuleDict(learning.parts)
+        self.dtype: torch.dtype = getattr(pipeline, family.denoiser).dtype
         self.noising = family.noising(pipeline.scheduler, recipe)
         self.order = BucketOrder([example.size for example in brand.training], seed=recipe.seed)
         self.num_steps = 0
@@ -174,13 +177,12 @@ class FinetuneTask:
         """What the network predicts for a batch's rows, [N, C, h, w] float32."""
         device = self._device
         latents, noise, times, shapes = (batch[name].to(device) for name in ("latents", "noise", "times", "shapes"))
-        if self._learns_text:
-            text = self.family.read(self.pipeline, batch["text"])
-        else:
-            text = {name: tensor.to(device) for name, tensor in batch["text"].items()}
+        text = self.family.read(self.pipeline, batch["text"]) if self._learns_text else batch["text"]
+        text = {
+            name: tensor.to(device, self.dtype if tensor.is_floating_point() else None) for name, tensor in text.items()
+        }
         noisy = self.noising.mix(latents, noise, times)
-        dtype = getattr(self.pipeline, self.family.denoiser).dtype
-        return self.family.predict(self.pipeline, noisy.to(dtype), times, text, shapes).float()
+        return self.family.predict(self.pipeline, noisy.to(self.dtype), times, text, shapes).float()
 
     def _errors(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Squared errors [N] and their weights [N]."""
