@@ -26,7 +26,7 @@ from designkit.training.sample_data import SampleData
 from designkit.training.samples import mixture, points
 
 NUM_SAMPLES = 5000
-GAMMA = 0.02
+GAMMA = 0.06
 GAMES: dict[str, dict[str, Any]] = {
     "relativistic + R1 + R2": {"loss": "relativistic", "r1": GAMMA, "r2": GAMMA},
     "non-saturating + R1": {"loss": "non-saturating", "r1": GAMMA},
