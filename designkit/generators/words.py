@@ -51,8 +51,14 @@ class GrownEmbedding(nn.Module):
     def __init__(self, base: nn.Module, vectors: Tensor, first: int) -> None:
         super().__init__()
         self.base = base
-        self.vectors = nn.Parameter(vectors.clone())
+        # Behind the base, whose precision then goes on being the text encoder's own.
+        self.added = nn.Embedding.from_pretrained(vectors.clone(), freeze=False)
         self.first = first
+
+    @property
+    def vectors(self) -> nn.Parameter:
+        """Those of the word, [n, width]."""
+        return self.added.weight
 
     @property
     def weight(self) -> Tensor:
@@ -65,7 +71,7 @@ class GrownEmbedding(nn.Module):
         """Vectors [..., width] of tokens [...]."""
         is_new = numbers >= self.first
         known = self.base(numbers.masked_fill(is_new, 0))
-        new = nn.functional.embedding((numbers - self.first).clamp(0, len(self.vectors) - 1), self.vectors)
+        new = self.added((numbers - self.first).clamp(0, len(self.vectors) - 1))
         return torch.where(is_new.unsqueeze(-1), new.to(known.dtype), known)
 
 

@@ -138,6 +138,8 @@ def test_a_learned_word_is_weighed_in_the_prompt_and_fills_windows_unfolded(mode
         tmp_path / "other.safetensors", adapter.path,
     )]  # fmt: skip
     assert pixels(generator, long[:1]) != pixels(generator, long[1:])
+    in_bf16 = list(open_tiny(models(SD), precision="bf16").generate(requests[:1]))
+    assert [image.failure for image in in_bf16] == [None]
     with pytest.raises(ModelRefused, match="no strength of its own"):
         next(generator.generate([ask(0, adapters=(Adapter(path=adapter.path, weight=0.8),))]))
 
