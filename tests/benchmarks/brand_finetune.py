@@ -119,7 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("outputs/brand-finetune"))
     parser.add_argument("--model", default="starter", help="the starter, or a folder of its kind")
-    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--minutes", type=float, help="of training; the steps of the preset unless given")
     parser.add_argument("--per-prompt", type=int, default=4)
     parser.add_argument("--per-task", type=int, default=12, help="prompts of DesignBench in each of eight tasks")
     parser.add_argument("--set", action="append", default=[])
@@ -136,8 +136,10 @@ def main() -> None:
         method="lora",
         name=NAME,
     )
-    training = preset.training.model_copy(update={"steps": None, "minutes": arguments.minutes})
-    recipe = change_recipe(preset.model_copy(update={"training": training}), arguments.set)
+    if arguments.minutes is not None:
+        training = preset.training.model_copy(update={"steps": None, "minutes": arguments.minutes})
+        preset = preset.model_copy(update={"training": training})
+    recipe = change_recipe(preset, arguments.set)
     started, steps = time.monotonic(), 0
     for step in finetune(recipe, out, threads=free_cores(), found=found):
         steps = step.report.step
