@@ -58,6 +58,7 @@ class GrownEmbedding(nn.Module):
     @property
     def vectors(self) -> nn.Parameter:
         """Those of the word, [n, width]."""
+        assert isinstance(self.added.weight, nn.Parameter)
         return self.added.weight
 
     @property

@@ -1,6 +1,7 @@
 """The autoencoder's tasks: recolouring reaches every colour, and widening holds what was known."""
 
-# pyright: basic, reportPrivateImportUsage=false
+# pyright: basic, reportPrivateImportUsage=false, reportAttributeAccessIssue=false, reportOptionalSubscript=false
+# pyright: reportOptionalMemberAccess=false
 import torch
 
 from designkit.training.config import AutoencoderRecipe

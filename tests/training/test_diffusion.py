@@ -180,6 +180,7 @@ def test_a_mistake_in_a_recipe_is_told_with_its_line_and_key(
 
 def test_overrides_lie_over_the_file(recipe_file: Path):
     recipe = read_recipe(recipe_file, ["denoiser.training.steps=7", "name=other"])
+    assert recipe.denoiser is not None
     assert recipe.denoiser.training.steps == 7
     assert recipe.denoiser.training.batch_size == 2
     assert recipe.name == "other"

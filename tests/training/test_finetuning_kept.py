@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -39,7 +40,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory):
     return tasks[0], root / "out"
 
 
-def rows(task: FinetuneTask, *, is_own: bool) -> dict[str, object]:
+def rows(task: FinetuneTask, *, is_own: bool) -> dict[str, Any]:
     examples = [example for example in task.brand.training if example.is_own == is_own][:2]
     size = examples[0].size
     examples = [example for example in examples if example.size == size]
