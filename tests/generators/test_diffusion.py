@@ -87,7 +87,7 @@ def test_bytes_do_not_depend_on_neighbours_order_or_fill(pipeline_class, tiny_mo
         assert pixels(generator, [request]) == {request.id: expected[request.id]}
 
 
-@pytest.mark.parametrize("pipeline_class", set(tiny_pipelines.BUILDERS) - set(BATCHED))
+@pytest.mark.parametrize("pipeline_class", sorted(set(tiny_pipelines.BUILDERS) - set(BATCHED)))
 def test_families_not_proven_in_batches_draw_one_at_a_time(pipeline_class, tiny_model):
     generator = open_tiny(tiny_model(pipeline_class), batch_size=4)
     assert generator.settings["batch_size"] == 1
