@@ -138,11 +138,11 @@ def finetune_preset(
     # A learned word leaves prompts alone that do not say it.
     kept = starter_prompts() if model == "starter" and method != "textual-inversion" else ()
     # Beside kept prompts every other step is theirs.
-    steps = min(1_500, max(700 if kept else 500, 30 * num_pictures))
+    steps = min(1_500, max(900 if kept else 500, 30 * num_pictures))
     rate = _RATES[method][0 if is_small else 1] * (1.0 if is_small or num_pictures >= 9 else 0.5)
     return FinetuneRecipe(
         name=name, model=model, method=method,
-        data=FinetuneData(folder=folder, keep=kept),
+        data=FinetuneData(folder=folder, keep=kept, prior_weight=2.0 if kept else 1.0),
         layers="all" if is_small else "attention", text_encoder=False,
         gradient_checkpointing=not is_small,
         training=Schedule(
