@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from designkit.models.likelihoods import Likelihood, best_guess, log_likelihood, num_outputs
 from designkit.models.quantise import FiniteScalarQuantiser, Quantised, VectorQuantiser
+from designkit.models.whitening import whitening
 
 Quantiser = Literal["none", "vq", "fsq"]
 Condition = Literal["none", "classes", "text"]
@@ -147,19 +148,11 @@ class Vae(nn.Module):
 
     @torch.no_grad()
     def take_conditions(self, conditions: Tensor) -> None:
-        """Let the networks begin with the principal directions of conditions [N, K], each of unit variance.
-
-        A text encoder's vectors differ far more by some factors (the ground's colour) than by others (the subject),
-        and learning by gradients takes the wide ones first. Directions below a hundredth of the widest's variance
-        begin at 0, so that words which no caption used cannot throw the networks.
-        """
+        """Let the networks begin with the principal directions of conditions [N, K]; other rows at 0."""
         assert self.embed is not None
-        variances, directions = torch.linalg.eigh(torch.cov(conditions.float().T))
-        variances, directions = variances.flip(0), directions.flip(1)
-        counted = variances > 0.01 * variances[0]
-        whitening = (directions[:, counted] / variances[counted].sqrt()).T[: self.config.embedding_dim]
+        whitened = whitening(conditions)[: self.config.embedding_dim]
         self.embed.weight.zero_()
-        self.embed.weight[: len(whitening)] = whitening.to(self.embed.weight.device)
+        self.embed.weight[: len(whitened)] = whitened.to(self.embed.weight.device)
         self.embed.bias.copy_(-self.embed.weight @ conditions.float().mean(dim=0).to(self.embed.weight.device))
 
     def encode(self, x: Tensor, conditions: Tensor | None = None) -> Posterior:

@@ -84,11 +84,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_pipelines.save("StableDiffusionPipeline", tmp_path_factory.mktemp("models") / "tiny")
 
 
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_pictures(tmp_path_factory.mktemp("brand") / "pictures")
-
-
 def recipe_for(model: Path, pictures: Path, *overrides: str):
     preset = finetune_preset(str(pictures), 8, model=str(model), num_parameters=None, method="lora", name="zurvi")
     tiny = (

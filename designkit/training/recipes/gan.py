@@ -19,6 +19,7 @@ from designkit.generators.starter_parts import LatentCodec
 from designkit.models.augment import AdaptiveProbability, augment
 from designkit.models.gan import Discriminator, GanConfig, GeneratorNetwork, default_widths, draw_mixing
 from designkit.models.normalisation import batch_norms
+from designkit.models.whitening import whitening
 from designkit.training.adversarial import (
     clip_weights,
     discriminator_loss,
@@ -289,24 +290,16 @@ class GanTask:
 
 @torch.no_grad()
 def _take_captions(players: Players, captions: Tensor) -> None:
-    """Let both networks begin with the captions' principal directions [N, K], each of unit variance.
-
-    A text encoder's vectors differ far more by some factors (the ground's colour) than by others (the subject), and
-    learning by gradients takes the wide ones first. Directions below a hundredth of the widest's variance begin at 0,
-    so that words which no caption used cannot throw the networks.
-    """
-    variances, directions = torch.linalg.eigh(torch.cov(captions.T))
-    variances, directions = variances.flip(0), directions.flip(1)
-    counted = variances > 0.01 * variances[0]
-    whitening = (directions[:, counted] / variances[counted].sqrt()).T
+    """Let both networks begin with the principal directions of captions [N, K]; a generator's other rows at 0."""
+    whitened = whitening(captions)
     drawing, judging = players.generator.embed, players.discriminator.embed
     assert drawing is not None
     assert judging is not None
     drawing.weight.zero_()
-    rows = min(len(whitening), len(drawing.weight))
-    drawing.weight[:rows] = whitening[:rows]
-    mixing = torch.randn((len(judging.weight), len(whitening)), generator=torch.default_generator)
-    judging.weight.copy_(mixing @ whitening / len(whitening) ** 0.5)
+    rows = min(len(whitened), len(drawing.weight))
+    drawing.weight[:rows] = whitened[:rows]
+    mixing = torch.randn((len(judging.weight), len(whitened)), generator=torch.default_generator)
+    judging.weight.copy_(mixing @ whitened / len(whitened) ** 0.5)
 
 
 def train_gan(recipe: GanRecipe, out: Path, *, threads: int = 1) -> Generator[StageReport]:
